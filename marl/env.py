@@ -111,7 +111,9 @@ class EnvContext(dict[str, Any]):
     ``worker_index`` is 0 in this process and 1..n elsewhere; ``vector_index`` counts the copies of a worker.
     """
 
-    def __init__(self, config: Mapping[str, Any] | None = None, *, worker_index: int = 0, vector_index: int = 0, num_workers: int = 0) -> None:
+    def __init__(
+        self, config: Mapping[str, Any] | None = None, *, worker_index: int = 0, vector_index: int = 0, num_workers: int = 0
+    ) -> None:
         super().__init__(config or {})
         self.worker_index = worker_index
         self.vector_index = vector_index

@@ -1,0 +1,531 @@
+"""Spaces at the sampler's edge: where the mask is, how observations become rows, how rows become actions.
+
+:class:`ObservationCodec` and :class:`ActionCodec` are the whole of a policy's preprocessing. The same objects
+serve the sampler, evaluation and ``Player``, and :func:`space_to_json` saves what they are made from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from gymnasium.spaces import Space
+from numpy.typing import NDArray
+
+from marl.errors import ConfigError, EnvError, MaskError, Problem
+
+MASK_KEY = "action_mask"
+OBSERVATION_KEYS = ("observation", "observations")
+_shape = attrgetter("shape")
+_FLOAT32 = np.dtype(np.float32)
+
+
+# ------------------------------------------------------------------ what an environment says of its agents
+
+
+def agent_spaces(env: Any, agent: Any) -> tuple[Space[Any], Space[Any]]:
+    """``(observation_space, action_space)`` of one agent, from the dicts or the methods of ``env``.
+
+    Raises:
+        EnvError: the environment states no space for this agent.
+    """
+    return _space_of(env, agent, "observation"), _space_of(env, agent, "action")
+
+
+def _space_of(env: Any, agent: Any, kind: str) -> Space[Any]:
+    table = getattr(env, f"{kind}_spaces", None)
+    if table is not None:
+        try:
+            return table[agent]  # type: ignore[no-any-return]
+        except KeyError:
+            pass
+    ask = getattr(env, f"{kind}_space", None)
+    if callable(ask):
+        try:
+            return ask(agent)  # type: ignore[no-any-return]
+        except KeyError:
+            pass
+    raise EnvError(
+        f"{type(env).__name__} states no {kind} space for agent {agent!r}; expected an entry in {kind}_spaces, "
+        f"or a method {kind}_space(agent) that knows it."
+    )
+
+
+def has_mask(space: Space[Any]) -> bool:
+    """Whether observations of ``space`` carry their own action mask: ``{"observation" | "observations", "action_mask"}``."""
+    return isinstance(space, spaces.Dict) and MASK_KEY in space.spaces and any(key in space.spaces for key in OBSERVATION_KEYS)
+
+
+def without_mask(space: Space[Any]) -> Space[Any]:
+    """The observation space with the mask stripped: the inner space, or the Dict without the mask key."""
+    if not has_mask(space):
+        return space
+    assert isinstance(space, spaces.Dict)
+    rest = {key: inner for key, inner in space.spaces.items() if key != MASK_KEY}
+    if len(rest) == 1:
+        return next(iter(rest.values()))
+    return spaces.Dict(rest)
+
+
+def split_mask(observation: Any) -> tuple[Any, Any]:
+    """``(observation, mask)`` of an observation from a space for which :func:`has_mask` holds."""
+    mask = observation[MASK_KEY]
+    if len(observation) == 2:
+        for key in OBSERVATION_KEYS:
+            if key in observation:
+                return observation[key], mask
+    return {key: value for key, value in observation.items() if key != MASK_KEY}, mask
+
+
+# ------------------------------------------------------------------ observations
+
+
+@dataclass(frozen=True)
+class _Leaf:
+    path: tuple[Any, ...]
+    space: Space[Any]
+
+    @property
+    def name(self) -> str:
+        return "/".join(str(part) for part in self.path)
+
+
+def _leaves(space: Space[Any], path: tuple[Any, ...] = ()) -> list[_Leaf]:
+    if isinstance(space, spaces.Dict):
+        return [leaf for key, inner in space.spaces.items() for leaf in _leaves(inner, (*path, key))]
+    if isinstance(space, spaces.Tuple):
+        return [leaf for index, inner in enumerate(space.spaces) for leaf in _leaves(inner, (*path, index))]
+    return [_Leaf(path, space)]
+
+
+def _pick(value: Any, path: tuple[Any, ...]) -> Any:
+    for key in path:
+        value = value[key]
+    return value
+
+
+def _leaf_layout(leaf: _Leaf, *, alone: bool) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and dtype of one leaf as a row. ``alone``: a leaf of its own keeps shape and integer dtype."""
+    space = leaf.space
+    if isinstance(space, spaces.Box):
+        kept = space.dtype if space.dtype is not None and np.dtype(space.dtype).kind in "iub" and alone else _FLOAT32
+        return tuple(space.shape), np.dtype(kept)
+    if isinstance(space, spaces.Discrete):
+        return (int(space.n),), _FLOAT32
+    if isinstance(space, spaces.MultiDiscrete):
+        return (int(np.sum(space.nvec)),), _FLOAT32
+    if isinstance(space, spaces.MultiBinary):
+        return tuple(np.atleast_1d(space.shape).tolist()), np.dtype(np.int8) if alone else _FLOAT32
+    raise ConfigError(
+        [
+            Problem(
+                "observation_space",
+                f"{type(space).__name__} at {leaf.name or 'the top'!r} has no fixed size",
+                "flatten or pad it in a wrapper",
+            )
+        ]
+    )
+
+
+def _write_leaf(leaf: _Leaf, values: list[Any], out: NDArray[Any]) -> None:
+    """Write n values of one leaf into ``out`` [n, *shape]."""
+    space = leaf.space
+    if isinstance(space, spaces.Discrete):
+        index = np.asarray(values, dtype=np.int64) - int(space.start)
+        _check_range(index, int(space.n), leaf, values, int(space.start))
+        out[...] = 0
+        out[np.arange(len(values)), index] = 1
+    elif isinstance(space, spaces.MultiDiscrete):
+        sizes = np.asarray(space.nvec).reshape(-1)
+        index = np.asarray(values, dtype=np.int64).reshape(len(values), -1) - np.asarray(space.start).reshape(-1)
+        if ((index < 0) | (index >= sizes)).any():
+            _check_range(index.max(axis=1), 0, leaf, values, 0)
+        out[...] = 0
+        offsets = np.concatenate(([0], np.cumsum(sizes)[:-1]))
+        out[np.arange(len(values))[:, None], index + offsets] = 1
+    else:
+        _stack_into(values, out, leaf.name)
+
+
+def _check_range(index: NDArray[np.int64], size: int, leaf: _Leaf, values: list[Any], start: int) -> None:
+    wrong = np.flatnonzero((index < 0) | (index >= size))
+    if wrong.size:
+        raise EnvError(
+            f"an observation{f' at {leaf.name!r}' if leaf.name else ''} is {values[int(wrong[0])]!r}, "
+            f"which is outside {leaf.space}; expected {start} ≤ value < {start + size} in each place."
+        )
+
+
+def _stack_into(values: list[Any], out: NDArray[Any], name: str) -> None:
+    shape = out.shape[1:]
+    try:
+        uniform = set(map(_shape, values)) == {shape}
+    except AttributeError:  # Python numbers, lists: allowed, converted one by one
+        values = [np.asarray(value) for value in values]
+        uniform = {value.shape for value in values} == {shape}
+    if not uniform:
+        seen = next(value.shape for value in values if value.shape != shape)
+        raise EnvError(f"an observation{f' at {name!r}' if name else ''} has shape {seen}, expected {shape} as its space says.")
+    if not shape:
+        out[...] = values
+    else:
+        np.concatenate(values, out=out.reshape(-1, *shape[1:]), casting="unsafe" if values[0].dtype.kind in "iub" else "same_kind")
+
+
+class ObservationCodec:
+    """Writes observations of one space into rows.
+
+    A space without structure keeps its shape; images stay ``uint8``; ``float64`` is stored as ``float32``.
+    Discrete kinds are one-hot. Dict and Tuple spaces are flattened to one ``float32`` vector, leaf after leaf in
+    the space's order (as ``gymnasium.spaces.utils.flatten`` does), or, with ``structured=True``, kept as one array per leaf.
+
+    Attributes:
+        columns: name → (shape, dtype) of the columns written: ``{"obs": …}``, or ``{"obs/<path>": …}`` if structured.
+        shape, dtype: of the only column (unstructured).
+    """
+
+    def __init__(self, space: Space[Any], *, structured: bool = False) -> None:
+        self.space = space
+        self.masked = has_mask(space)
+        self.inner = without_mask(space)
+        leaves = _leaves(self.inner)
+        self.structured = structured and (len(leaves) > 1 or bool(leaves[0].path))
+        self.shape: tuple[int, ...]
+        self.dtype: np.dtype[Any]
+        self._leaves = leaves
+        self._single = len(leaves) == 1 and not leaves[0].path
+        self.columns: dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
+        if self.structured:
+            self.columns = {f"obs/{leaf.name}": _leaf_layout(leaf, alone=True) for leaf in leaves}
+            self.shape, self.dtype = (), _FLOAT32
+            return
+        if self._single:
+            self.shape, self.dtype = _leaf_layout(leaves[0], alone=True)
+        else:
+            self._widths = [int(np.prod(_leaf_layout(leaf, alone=False)[0])) for leaf in leaves]
+            self.shape, self.dtype = (sum(self._widths),), _FLOAT32
+        self.columns = {"obs": (self.shape, self.dtype)}
+        self.plain_box = self._single and isinstance(leaves[0].space, spaces.Box) and len(self.shape) >= 1
+
+    plain_box = False
+
+    def encode(self, observations: list[Any], out: NDArray[Any]) -> None:
+        """Write n observations (mask stripped) into ``out`` [n, *shape].
+
+        Raises:
+            EnvError: one has another shape than its space says, or a discrete value out of range.
+        """
+        if self._single:
+            _write_leaf(self._leaves[0], observations, out)
+            return
+        start = 0
+        for leaf, width in zip(self._leaves, self._widths, strict=True):
+            shape, _ = _leaf_layout(leaf, alone=False)
+            block = np.empty((len(observations), *shape), np.float32)
+            _write_leaf(leaf, [_pick(one, leaf.path) for one in observations], block)
+            out[:, start : start + width] = block.reshape(len(observations), width)
+            start += width
+
+    def encode_columns(self, observations: list[Any], outs: dict[str, NDArray[Any]]) -> None:
+        """Write n observations into every column of :attr:`columns`, each ``outs[name]`` [n, *shape]."""
+        if not self.structured:
+            self.encode(observations, outs["obs"])
+            return
+        for leaf in self._leaves:
+            _write_leaf(leaf, [_pick(one, leaf.path) for one in observations], outs[f"obs/{leaf.name}"])
+
+    def encode_one(self, observation: Any) -> Any:
+        """One observation (mask stripped) as a batch of one: an array ``[1, *shape]``, or a dict of them if structured."""
+        outs = {name: np.empty((1, *shape), dtype) for name, (shape, dtype) in self.columns.items()}
+        self.encode_columns([observation], outs)
+        return outs if self.structured else outs["obs"]
+
+
+# ------------------------------------------------------------------ actions
+
+
+@dataclass(frozen=True)
+class ActionPart:
+    """One elementary part of an action: a choice of ``n`` (``n > 0``), or ``size`` real numbers within bounds (``n == 0``).
+
+    ``column`` is where it starts in a stored row; ``mask`` where its choices start in the flat mask.
+    """
+
+    path: tuple[Any, ...]
+    column: int
+    size: int
+    n: int = 0
+    mask: int = 0
+    start: int = 0
+    low: NDArray[Any] | None = None
+    high: NDArray[Any] | None = None
+
+
+class ActionCodec:
+    """Turns stored actions into the environment's, and back.
+
+    A stored action is what a policy's distribution produced: an ``int64`` scalar for Discrete (counted from 0), ``int64 [k]``
+    for MultiDiscrete and MultiBinary, ``float32 [d]`` for Box, and one ``float32`` vector of all parts for Dict and Tuple
+    (``int64`` if every part is a choice).
+
+    Args:
+        space: any of Discrete, MultiDiscrete, MultiBinary, Box, Dict, Tuple, nested at will.
+        box: ``"clip"`` (clip to the bounds) or ``"rescale"`` (from [-1, 1] to the bounds) when an action is played.
+    """
+
+    def __init__(self, space: Space[Any], *, box: str = "clip") -> None:
+        if box not in ("clip", "rescale"):
+            raise ConfigError([Problem("box_actions", f"{box!r} is not a way to play a Box action", "'clip' or 'rescale'")])
+        self.space = space
+        self.box = box
+        self.parts: list[ActionPart] = []
+        column = mask = 0
+        for leaf in _leaves(space):
+            for part in _action_parts(leaf, column, mask):
+                self.parts.append(part)
+                column, mask = column + part.size, mask + part.n
+        self.mask_size = mask
+        self.discrete = isinstance(space, spaces.Discrete)
+        all_choices = all(part.n for part in self.parts)
+        self.continuous = all(not part.n for part in self.parts)
+        self.shape: tuple[int, ...] = () if self.discrete else (column,)
+        self.dtype: np.dtype[Any] = np.dtype(np.int64) if all_choices else _FLOAT32
+        self._start = self.parts[0].start if self.discrete else 0
+        if box == "rescale":
+            for part in self.parts:
+                if part.low is not None and not (np.isfinite(part.low).all() and np.isfinite(part.high).all()):  # type: ignore[arg-type]
+                    raise ConfigError(
+                        [Problem("box_actions", f"cannot rescale to the unbounded {space}", "use 'clip', or a bounded space")]
+                    )
+
+    # -- to the environment
+
+    def to_env(self, actions: NDArray[Any]) -> list[Any]:
+        """n stored actions [n, *shape] as the environment's own actions (a list of n)."""
+        if self.discrete:
+            return (actions + self._start if self._start else actions).tolist()  # type: ignore[no-any-return]
+        space = self.space
+        if isinstance(space, spaces.Box):
+            return list(self._play_box(self.parts[0], actions).reshape(-1, *space.shape))
+        if isinstance(space, spaces.MultiDiscrete):
+            played = (actions.reshape(-1, *space.shape) + space.start).astype(space.dtype, copy=False)
+            return list(played)
+        if isinstance(space, spaces.MultiBinary):
+            return list(actions.reshape(-1, *np.atleast_1d(space.shape)).astype(np.int8))
+        columns = {leaf.path: self._leaf_column(leaf, actions) for leaf in _leaves(space)}
+        return [_assemble(space, (), columns, row) for row in range(len(actions))]
+
+    def _leaf_column(self, leaf: _Leaf, actions: NDArray[Any]) -> list[Any]:
+        parts = [part for part in self.parts if part.path == leaf.path]
+        block = actions[:, parts[0].column : parts[-1].column + parts[-1].size]
+        inner = ActionCodec(leaf.space, box=self.box)
+        return inner.to_env(block[:, 0].astype(np.int64) if inner.discrete else block.astype(inner.dtype))
+
+    def _play_box(self, part: ActionPart, actions: NDArray[Any]) -> NDArray[Any]:
+        assert part.low is not None and part.high is not None
+        if self.box == "clip":
+            played = np.clip(actions, part.low, part.high)
+        else:
+            played = part.low + (np.clip(actions, -1.0, 1.0) + 1.0) * (0.5 * (part.high - part.low))
+        if np.dtype(self.space.dtype).kind in "iu":
+            played = np.rint(played)
+        return played.astype(self.space.dtype, copy=False)
+
+    # -- from the environment (scripted players, recorded data)
+
+    def from_env(self, action: Any) -> NDArray[Any]:
+        """One environment action as a stored row (array of :attr:`shape`).
+
+        Raises:
+            EnvError: the action does not belong to the space.
+        """
+        row = np.zeros(self.shape or (1,), self.dtype)
+        try:
+            for leaf in _leaves(self.space):
+                parts = [part for part in self.parts if part.path == leaf.path]
+                value = np.asarray(_pick(action, leaf.path)).reshape(-1)
+                if parts[0].n:
+                    value = value - np.asarray([part.start for part in parts])
+                    if value.shape != (len(parts),) or any(not 0 <= v < p.n for v, p in zip(value.tolist(), parts, strict=True)):
+                        raise ValueError("out of range")
+                elif self.box == "rescale":
+                    part = parts[0]
+                    value = 2.0 * (value - part.low) / (part.high - part.low) - 1.0  # type: ignore[operator]
+                row[parts[0].column : parts[-1].column + parts[-1].size] = value
+        except (TypeError, ValueError, KeyError, IndexError) as error:
+            raise EnvError(f"action {action!r} is not in {self.space} ({error}).") from error
+        return row.reshape(self.shape)
+
+    # -- masks
+
+    def flat_mask(self, mask: Any) -> NDArray[np.bool_]:
+        """A mask in any accepted form as one boolean array [mask_size].
+
+        Accepted: an array of the flat size, or nested tuples/lists/dicts of arrays as the space is nested
+        (None, or nothing for a Box, allows all).
+
+        Raises:
+            MaskError: the sizes do not fit.
+        """
+        if isinstance(mask, np.ndarray) and mask.dtype != object:
+            flat = mask.reshape(-1)
+        else:
+            pieces = list(_mask_pieces(self.space, mask))
+            flat = np.concatenate(pieces) if pieces else np.ones(0, bool)
+        if flat.shape[0] != self.mask_size:
+            raise MaskError(f"an action mask has {flat.shape[0]} entries, expected {self.mask_size} for {self.space}.")
+        return np.asarray(flat, dtype=np.bool_)
+
+    def blocked_part(self, mask: NDArray[np.bool_]) -> int | None:
+        """The index of the first part whose choices are all masked in ``mask`` [mask_size], or None."""
+        for index, part in enumerate(self.parts):
+            if part.n and not mask[part.mask : part.mask + part.n].any():
+                return index
+        return None
+
+    def allowed(self, actions: NDArray[Any], masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which of n stored actions [n, *shape] their masks [n, mask_size] allow: bool [n]."""
+        rows = np.arange(len(actions))
+        table = actions.reshape(len(actions), -1)
+        good = np.ones(len(actions), bool)
+        for part in self.parts:
+            if part.n:
+                good &= masks[rows, part.mask + table[:, part.column].astype(np.int64)]
+        return good
+
+    def sample(self, count: int, rng: np.random.Generator, masks: NDArray[np.bool_] | None = None) -> NDArray[Any]:
+        """``count`` uniformly random legal stored actions [count, *shape]; Box parts uniform within their (finite) bounds."""
+        table = np.empty((count, max(1, sum(part.size for part in self.parts))), self.dtype)
+        for part in self.parts:
+            if part.n:
+                if masks is None:
+                    table[:, part.column] = rng.integers(part.n, size=count)
+                else:
+                    allowed = masks[:, part.mask : part.mask + part.n]
+                    rank = (rng.random(count) * allowed.sum(axis=1)).astype(np.int64)
+                    table[:, part.column] = (np.cumsum(allowed, axis=1) > rank[:, None]).argmax(axis=1)
+            else:
+                table[:, part.column : part.column + part.size] = self._sample_box(part, count, rng)
+        return table.reshape(count, *self.shape)
+
+    def _sample_box(self, part: ActionPart, count: int, rng: np.random.Generator) -> NDArray[Any]:
+        if self.box == "rescale":
+            return rng.uniform(-1.0, 1.0, (count, part.size))
+        assert part.low is not None and part.high is not None
+        low, high = part.low.astype(np.float64), part.high.astype(np.float64)
+        unbounded = ~(np.isfinite(low) & np.isfinite(high))
+        span = rng.uniform(np.where(unbounded, -1.0, low), np.where(unbounded, 1.0, high), (count, part.size))
+        return np.clip(span, low, high)
+
+
+def _action_parts(leaf: _Leaf, column: int, mask: int) -> list[ActionPart]:
+    space = leaf.space
+    if isinstance(space, spaces.Discrete):
+        return [ActionPart(leaf.path, column, 1, int(space.n), mask, int(space.start))]
+    if isinstance(space, spaces.MultiDiscrete):
+        parts = []
+        starts = np.asarray(space.start).reshape(-1).tolist()
+        for index, n in enumerate(np.asarray(space.nvec).reshape(-1).tolist()):
+            parts.append(ActionPart(leaf.path, column + index, 1, int(n), mask, int(starts[index])))
+            mask += int(n)
+        return parts
+    if isinstance(space, spaces.MultiBinary):
+        return [ActionPart(leaf.path, column + index, 1, 2, mask + 2 * index) for index in range(int(np.prod(space.shape)))]
+    if isinstance(space, spaces.Box):
+        return [ActionPart(leaf.path, column, int(np.prod(space.shape)), 0, mask, 0, space.low.reshape(-1), space.high.reshape(-1))]
+    raise ConfigError(
+        [Problem("action_space", f"{type(space).__name__} cannot be played", "Discrete, MultiDiscrete, MultiBinary, Box, Dict or Tuple")]
+    )
+
+
+def _assemble(space: Space[Any], path: tuple[Any, ...], columns: dict[tuple[Any, ...], list[Any]], row: int) -> Any:
+    if isinstance(space, spaces.Dict):
+        return {key: _assemble(inner, (*path, key), columns, row) for key, inner in space.spaces.items()}
+    if isinstance(space, spaces.Tuple):
+        return tuple(_assemble(inner, (*path, index), columns, row) for index, inner in enumerate(space.spaces))
+    return columns[path][row]
+
+
+def _mask_pieces(space: Space[Any], mask: Any) -> list[NDArray[Any]]:
+    if isinstance(space, spaces.Box):
+        return []
+    if isinstance(space, (spaces.Dict, spaces.Tuple)):
+        items = list(space.spaces.items()) if isinstance(space, spaces.Dict) else list(enumerate(space.spaces))
+        if mask is not None and len(mask) != len(items):
+            raise MaskError(f"an action mask has {len(mask)} parts, expected {len(items)} for {space}.")
+        return [piece for key, inner in items for piece in _mask_pieces(inner, None if mask is None else mask[key])]
+    sizes = (
+        [int(space.n)]
+        if isinstance(space, spaces.Discrete)
+        else np.asarray(space.nvec).reshape(-1).tolist()
+        if isinstance(space, spaces.MultiDiscrete)
+        else [2] * int(np.prod(space.shape or ()))
+    )
+    if mask is None:
+        return [np.ones(sum(sizes), bool)]
+    if isinstance(space, spaces.Discrete) or (isinstance(mask, np.ndarray) and mask.dtype != object):
+        return [np.asarray(mask).reshape(-1)]
+    if len(mask) != len(sizes):
+        raise MaskError(f"an action mask has {len(mask)} parts, expected {len(sizes)} for {space}.")
+    return [np.asarray(one).reshape(-1) for one in mask]
+
+
+# ------------------------------------------------------------------ saving
+
+
+def space_to_json(space: Space[Any]) -> dict[str, Any]:
+    """A space as JSON; :func:`space_from_json` makes an equal one."""
+    if isinstance(space, spaces.Box):
+        return {
+            "type": "Box",
+            "shape": list(space.shape),
+            "dtype": str(np.dtype(space.dtype)),
+            "low": _bound_to_json(space.low),
+            "high": _bound_to_json(space.high),
+        }
+    if isinstance(space, spaces.Discrete):
+        return {"type": "Discrete", "n": int(space.n), "start": int(space.start)}
+    if isinstance(space, spaces.MultiDiscrete):
+        return {"type": "MultiDiscrete", "nvec": space.nvec.tolist(), "start": space.start.tolist(), "dtype": str(np.dtype(space.dtype))}
+    if isinstance(space, spaces.MultiBinary):
+        return {"type": "MultiBinary", "n": list(np.atleast_1d(space.shape).tolist())}
+    if isinstance(space, spaces.Dict):
+        return {"type": "Dict", "spaces": [[key, space_to_json(inner)] for key, inner in space.spaces.items()]}
+    if isinstance(space, spaces.Tuple):
+        return {"type": "Tuple", "spaces": [space_to_json(inner) for inner in space.spaces]}
+    raise ConfigError(
+        [Problem("space", f"{type(space).__name__} cannot be saved", "use Box, Discrete, MultiDiscrete, MultiBinary, Dict or Tuple")]
+    )
+
+
+def _bound_to_json(bound: NDArray[Any]) -> Any:
+    flat = bound.reshape(-1)
+    return flat[0].item() if flat.size and (flat == flat[0]).all() else flat.tolist()
+
+
+def space_from_json(data: dict[str, Any]) -> Space[Any]:
+    """The space that :func:`space_to_json` described."""
+    kind = data["type"]
+    if kind == "Box":
+        shape, dtype = tuple(data["shape"]), np.dtype(data["dtype"])
+        bounds = [
+            np.broadcast_to(np.asarray(data[key], dtype), shape or ())
+            if np.ndim(data[key]) == 0
+            else np.asarray(data[key], dtype).reshape(shape)
+            for key in ("low", "high")
+        ]
+        return spaces.Box(bounds[0].copy(), bounds[1].copy(), shape, dtype.type)
+    if kind == "Discrete":
+        return spaces.Discrete(data["n"], start=data["start"])
+    if kind == "MultiDiscrete":
+        return spaces.MultiDiscrete(np.asarray(data["nvec"]), dtype=np.dtype(data["dtype"]).type, start=np.asarray(data["start"]))
+    if kind == "MultiBinary":
+        n: Sequence[int] = data["n"]
+        return spaces.MultiBinary(list(n) if len(n) > 1 else int(n[0]))
+    if kind == "Dict":
+        return spaces.Dict([(key, space_from_json(inner)) for key, inner in data["spaces"]])
+    return spaces.Tuple([space_from_json(inner) for inner in data["spaces"]])
