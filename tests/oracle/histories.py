@@ -121,6 +121,7 @@ class ScriptedEnv:
         self.paid: list[dict[str, float]] = []
         self.ticks: list[list[int]] = []
         self.seeds: list[int | None] = []
+        self.num_answers = 0
         self._due: dict[str, int] = {}
         self._script: tuple[Call, ...] = ()
 
@@ -153,6 +154,7 @@ class ScriptedEnv:
         assert given == self._due, (
             f"copy {self.copy}, episode {len(self.calls) - 1}, call {self.calls[-1] + 1}: due {self._due}, given {given}"
         )
+        self.num_answers += len(given)
         self.calls[-1] += 1
         call = self._script[self.calls[-1]]
         observations, infos = self._show(call)

@@ -32,7 +32,7 @@ class Row:
     terminated: bool = False
     truncated: bool = False
     end_cause: str = "none"
-    closed: bool = False
+    closed_at: int | None = None  # the call of the episode that closed it (1: the first step); None: it is still open
     successor: Any = None  # the observation that closed the row; the final one if the life ended; None: there is none
     bootstrap_valid: bool = True
 
@@ -53,6 +53,7 @@ class Episode:
     possible: Sequence[str]
     gamma_of: Callable[[str], float]
     ticks: int = 0
+    num_calls: int = 0
     over: bool = False
     rows: list[Row] = field(default_factory=list)  # in the order of their opening
     due: dict[str, tuple[Any, Any]] = field(default_factory=dict)  # agent -> (observation, mask) that waits for an answer
@@ -91,6 +92,7 @@ class Episode:
         """What ``step`` returned, with the attributes ``elapsed_ticks`` and ``agents`` (None: there is none)."""
         assert not self.due
         assert not self.over
+        self.num_calls += 1
         # Rewards first, at the age that the rows had when the call began (§4.2, §4.5) …
         for agent, reward in rewards.items():
             self.returns[agent] = self.returns.get(agent, 0.0) + reward
@@ -128,7 +130,7 @@ class Episode:
         for agent in observations:
             if agent in self.open and agent not in final:
                 row = self.open.pop(agent)
-                row.closed, row.successor = True, bare(observations[agent])
+                row.closed_at, row.successor = self.num_calls, bare(observations[agent])
         for agent, obs in observations.items():
             if agent not in final:
                 self._sees(agent, obs, infos.get(agent, {}))
@@ -147,7 +149,7 @@ class Episode:
 
     def _ends(self, agent: str, terminated: bool, final_observation: Any, cause: str | None) -> None:
         row = self.open.pop(agent)
-        row.closed = True
+        row.closed_at = self.num_calls
         row.terminated, row.truncated = terminated, not terminated
         row.successor = None if final_observation is None else bare(final_observation)
         row.bootstrap_valid = terminated or final_observation is not None

@@ -204,7 +204,7 @@ def test_generated_histories_are_whole_and_the_oracle_accounts_for_all_pay() -> 
             lengths = [len(world.episode(copy, number)) - 1 for number in range(len(world.episodes))]
             for episode, paid, ticks in zip(tell(env, lengths, answer, lambda agent: 0.9), env.paid, env.ticks, strict=True):
                 assert episode.over
-                assert all(row.closed for row in episode.rows)
+                assert all(row.closed_at for row in episode.rows)
                 assert episode.returns == paid
                 assert episode.ticks == sum(ticks)
                 credited: Counter[str] = Counter()
