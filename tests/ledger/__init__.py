@@ -1,0 +1,1 @@
+"""The data path, fault by fault and rule by rule."""
