@@ -173,9 +173,10 @@ def _unknown_key(key: str, takes: Iterable[str], title: str) -> Problem:
 
 def _context(config: Mapping[str, Any] | None, context: EnvContext | None) -> EnvContext:
     """A context of its own for one environment: creators may change it."""
-    if config is not None and not isinstance(config, Mapping):
+    given: Any = config
+    if given is not None and not isinstance(given, Mapping):
         mend = "give a dict of the environment's own settings"
-        raise ConfigError([Problem("env_config", f"expected a mapping, found {type(config).__name__}", mend)])
+        raise ConfigError([Problem("env_config", f"expected a mapping, found {type(given).__name__}", mend)])
     if context is None:
         context = config if isinstance(config, EnvContext) else EnvContext()
     return EnvContext({**context, **(config or {})}, **_place(context))
