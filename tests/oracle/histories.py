@@ -122,7 +122,7 @@ class ScriptedEnv:
         self.ticks: list[list[int]] = []
         self.seeds: list[int | None] = []
         self.num_answers = 0
-        self._due: dict[str, int] = {}
+        self.due: dict[str, int] = {}
         self._script: tuple[Call, ...] = ()
 
     def observation_space(self, agent: str) -> Space[Any]:
@@ -151,8 +151,8 @@ class ScriptedEnv:
     def step(self, actions: dict[Any, Any], /) -> tuple[dict[Any, Any], dict[Any, Any], dict[Any, Any], dict[Any, Any], dict[Any, Any]]:
         assert self.calls[-1] < len(self._script) - 1, "stepped after the episode's end"
         given = {agent: int(action) for agent, action in actions.items()}
-        assert given == self._due, (
-            f"copy {self.copy}, episode {len(self.calls) - 1}, call {self.calls[-1] + 1}: due {self._due}, given {given}"
+        assert given == self.due, (
+            f"copy {self.copy}, episode {len(self.calls) - 1}, call {self.calls[-1] + 1}: due {self.due}, given {given}"
         )
         self.num_answers += len(given)
         self.calls[-1] += 1
@@ -184,7 +184,7 @@ class ScriptedEnv:
             infos.setdefault(agent, {})["end_cause"] = cause
         for agent, parent in call.parent:
             infos.setdefault(agent, {})["parent"] = parent
-        self._due = {agent: answer(observations[agent]) for agent in call.sees}
+        self.due = {agent: answer(observations[agent]) for agent in call.sees}
         if self.world.has_ticks:
             self.elapsed_ticks = call.elapsed
             place = self.calls[-1] + 1
