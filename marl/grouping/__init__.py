@@ -21,7 +21,9 @@ one by one; who was there, who had to act and who was paid stands in ``infos[gro
 **When a group lives.** Its life begins when a first member is due, and ends when every member has been seen and is done, or with the
 episode. It is *terminated* if all its members' lives in it were, and *truncated* as soon as one was. The final observation of a
 truncated group shows, for each member that was cut off, that member's own final observation, whenever it was given; if one of
-them is missing, the group has none (so that nothing is bootstrapped from a blank).
+them is missing, the group has none (so that nothing is bootstrapped from a blank). Within a call ends come before beginnings: if the
+last survivor ends and a member begins a new life, so does the group; only where it would be cut off without a final observation, which
+an agent that begins again cannot say, does its life go on.
 """
 
 from __future__ import annotations

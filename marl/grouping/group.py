@@ -120,6 +120,10 @@ class Group:
         futures = np.array([index in self.cut_off for index in range(len(self.slots))], bool)
         shown = {**finals, **self.cut_off}
         complete = bool(shown) and MISSING not in shown.values()
+        if any(member in meaning.began for member in self.members) and not complete:
+            if self.any_truncated:
+                return None  # the contract has no words for a cut without final observation and a new life in one call
+            complete = True  # nothing is bootstrapped from the end of a terminated group: blanks will do
         end = GroupEnd(not self.any_truncated, self.observation(shown) if complete else MISSING, futures)
         self.reset()
         return end
