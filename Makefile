@@ -63,6 +63,7 @@ bench: $(VENV)/.installed ## the speed table; ARGS="W1 W4" for some rows
 	@touch $@
 
 bench-peers: $(VENV)/.installed .venv-peers-rllib/.installed .venv-peers-sb3/.installed ## the same workloads on RLlib and Stable-Baselines3, side by side
+	PYTHONPATH=.:envs .venv-peers-rllib/bin/python -m benchmarks.peers.our_adapter_on_rllib
 	$(BIN)/python -m benchmarks peers $(ARGS)
 
 wheel-test: $(VENV)/.installed ## build the wheel and use it outside the checkout
