@@ -1,0 +1,44 @@
+"""Checkpoints: directories without pickle, hashed, and written whole or not at all.
+
+=====================  ==========================================================================
+:mod:`.state`          save and load a run's whole state
+:mod:`.policies`       one policy on its own: ``load_policy``
+:mod:`.folder`         a run's checkpoints: names, the last one, keeping n
+:mod:`.manifest`       what a checkpoint is, and the hash of every file
+:mod:`.references`     functions and classes by name, and which of them may be imported
+:mod:`.tree`           a nested state as JSON and arrays
+:mod:`.files`          bytes to the disk
+=====================  ==========================================================================
+"""
+
+from marl.checkpoint.folder import checkpoint_name, find_checkpoint, keep_last, list_checkpoints
+from marl.checkpoint.manifest import FORMAT_VERSION, Manifest, read_manifest
+from marl.checkpoint.policies import PolicyRecord, ScriptedSeat, build_policy, load_policy, read_policy
+from marl.checkpoint.references import callable_name, check_trust, import_reference, is_reference, is_unsaved, references_in, unsaved_in
+from marl.checkpoint.state import load_config, load_state, save_state, verify
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Manifest",
+    "PolicyRecord",
+    "ScriptedSeat",
+    "build_policy",
+    "callable_name",
+    "check_trust",
+    "checkpoint_name",
+    "find_checkpoint",
+    "import_reference",
+    "is_reference",
+    "is_unsaved",
+    "keep_last",
+    "list_checkpoints",
+    "load_config",
+    "load_policy",
+    "load_state",
+    "read_manifest",
+    "read_policy",
+    "references_in",
+    "save_state",
+    "unsaved_in",
+    "verify",
+]
