@@ -18,20 +18,21 @@ misses its goal says so.
   figures that count are ratios of rates taken **in turn in one process**: bare, ours, bare, ours, …, and medians of the rounds.
 * **Bare** is the environment stepped with random legal actions that were drawn beforehand: behind PettingZoo's standard wrappers
   (W1: `parallel_env()`, W2: `env()`) or as `gymnasium.make` gives it (W4).
-* **Sampling** is `marl.Sampler.sample`: actions, log-probabilities and values of a policy with two layers of 64 (tanh) and a value net of the same
-  size, the full reward ledger, batches ready to learn from. **Sampling and PPO** is `marl.Trainer.train`: 4 epochs, minibatches of 2,400 rows.
+* **Sampling** is `marl.Sampler.sample`: actions, log-probabilities and values of a policy with two layers of 64 (tanh) and a value
+  net of the same size, the full reward ledger, batches ready to learn from. **Sampling and PPO** is `marl.Trainer.train`: 4 epochs,
+  minibatches of 2,400 rows.
 * More than the environment's own speed (a fraction above 1) is possible where the adapter drives a game without PettingZoo's checking
   wrappers and does their checks itself.
-* **Peers** run the same workloads in virtual environments of their own (`make bench-peers`): RLlib 2.60.0 on its new API stack, Stable-Baselines3 2.9.2
-  with SuperSuit 3.11.0. They are measured between two measurements of ours, one process after another on the same machine. PufferLib 3.0.0 is left out: its build
-  fails unless patched.
+* **Peers** run the same workloads in virtual environments of their own (`make bench-peers`): RLlib 2.60.0 on its new API stack,
+  Stable-Baselines3 2.9.2 with SuperSuit 3.11.0. They are measured between two measurements of ours, one process after another on the
+  same machine. PufferLib 3.0.0 is left out: its build fails unless patched.
 
 | workload | what |
 | --- | --- |
 | W1 | `mpe2/simple_spread_v3`, 3 agents, one shared policy, 32 environments |
 | W2 | `pettingzoo/classic/tictactoe_v3`, self-play, one shared policy, 32 environments |
 | W3 | four CartPoles, one an agent, four policies, 32 environments |
-| W4 | CartPole-v1 and Pendulum-v1, 64 environments, sampling; and CPU seconds of PPO on CartPole-v1 until 20 training episodes average 450 |
+| W4 | CartPole-v1 and Pendulum-v1, 64 environments, sampling; CPU seconds of PPO on CartPole-v1 until 20 training episodes average 450 |
 | W5 | a toy game of n agents that costs next to nothing: what the data path itself costs; and irregular variants of it |
 """
 

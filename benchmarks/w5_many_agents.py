@@ -32,7 +32,7 @@ def sampler_keys(agents: int, seed: int, *, game: Mapping[str, Any] | None = Non
     return {
         "env": "marl_envs/toy-v1",
         "env_config": {"num_agents": agents, **(game or {})},
-        "policies": {name: ours.PPO for name in names},
+        "policies": dict.fromkeys(names, ours.PPO),
         "mapping": mapping,
         "envs_per_worker": COPIES[agents],
         "seed": seed,

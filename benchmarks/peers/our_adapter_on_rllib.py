@@ -1,21 +1,17 @@
 """RLlib's own example environments through our adapter, unmodified: ``python -m benchmarks.peers.our_adapter_on_rllib``.
 
-Runs where RLlib is installed. Each environment plays episodes with random actions twice from the same seed: once in RLlib's own terms, once as
-``RLlibEnv``. What comes out must be equal to the last bit, every space must hold what was seen, and agents must be known.
+Runs where RLlib is installed. Each environment plays episodes with random actions twice from the same seed: once in RLlib's own
+terms, once as ``RLlibEnv``. What comes out must be equal to the last bit, every space must hold what was seen, and agents must be known.
 """
 
 from __future__ import annotations
 
 import random
 import sys
-import warnings
 from collections.abc import Callable
 from typing import Any
 
-warnings.simplefilter("ignore")
-
 import numpy as np
-from marl_envs.from_rllib import ADAPTER, RLlibEnv
 from ray.rllib.env.multi_agent_env import MultiAgentEnv, make_multi_agent
 from ray.rllib.env.wrappers.pettingzoo_env import PettingZooEnv
 from ray.rllib.examples.envs.classes.multi_agent import GuessTheNumberGame, MultiAgentCartPole, MultiAgentPendulum
@@ -26,6 +22,7 @@ from ray.rllib.examples.envs.classes.multi_agent.tic_tac_toe import TicTacToe
 from ray.rllib.examples.envs.classes.multi_agent.two_step_game import TwoStepGame
 
 from marl.env import EnvContext
+from marl_envs.from_rllib import ADAPTER, RLlibEnv
 
 MOST_STEPS, EPISODES = 400, 3
 

@@ -9,34 +9,29 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
-os.environ.setdefault("RAY_DEDUP_LOGS", "0")
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-warnings.simplefilter("ignore")
+import gymnasium
+import numpy as np
+import ray
+import torch
+from ray.rllib.algorithms.ppo import PPOConfig
+from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
+from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.env.multi_agent_env import MultiAgentEnv
+from ray.rllib.env.multi_agent_env_runner import MultiAgentEnvRunner
+from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
+from ray.rllib.env.wrappers.pettingzoo_env import ParallelPettingZooEnv
+from ray.rllib.examples.envs.classes.multi_agent import MultiAgentCartPole
+from ray.tune.registry import register_env
 
-from benchmarks.peers.timed import timed  # isort: skip  (it sets the number of threads)
-
-import gymnasium  # isort: skip
-import numpy as np  # isort: skip
-import ray  # isort: skip
-import torch  # isort: skip
-from ray.rllib.algorithms.ppo import PPOConfig  # isort: skip
-from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig  # isort: skip
-from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec  # isort: skip
-from ray.rllib.core.rl_module.rl_module import RLModuleSpec  # isort: skip
-from ray.rllib.env.multi_agent_env import MultiAgentEnv  # isort: skip
-from ray.rllib.env.multi_agent_env_runner import MultiAgentEnvRunner  # isort: skip
-from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner  # isort: skip
-from ray.rllib.env.wrappers.pettingzoo_env import ParallelPettingZooEnv  # isort: skip
-from ray.rllib.examples.envs.classes.multi_agent import MultiAgentCartPole  # isort: skip
-from ray.tune.registry import register_env  # isort: skip
-
-from benchmarks.measure import Work  # isort: skip
+from benchmarks.measure import Work
+from benchmarks.peers.timed import timed
 
 torch.set_num_threads(1)
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 logging.getLogger("ray").setLevel(logging.ERROR)
 
 NETWORK = DefaultModelConfig(fcnet_hiddens=[64, 64], fcnet_activation="tanh", vf_share_layers=False)
@@ -45,6 +40,8 @@ NETWORK = DefaultModelConfig(fcnet_hiddens=[64, 64], fcnet_activation="tanh", vf
 def config_of(
     env: str, *, copies: int, env_steps: int, policies: Mapping[str, Any], mapping: Callable[..., str], modules: Any = None
 ) -> PPOConfig:
+    if modules is None:
+        modules = MultiRLModuleSpec(rl_module_specs={name: RLModuleSpec(model_config=NETWORK) for name in policies})
     config = (
         PPOConfig()
         .environment(env)
@@ -176,9 +173,8 @@ def w4(seconds: float) -> None:
 
 
 def w5(seconds: float) -> None:
-    from marl_envs.toy import Toy
-
     from benchmarks.w5_many_agents import COPIES
+    from marl_envs.toy import Toy
 
     class ToyInRLlib(Toy, MultiAgentEnv):
         def __init__(self, agents: int) -> None:

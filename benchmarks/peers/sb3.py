@@ -5,16 +5,15 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from benchmarks.peers.timed import timed  # first: it sets the number of threads
+import gymnasium
+import supersuit
+import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import DummyVecEnv
 
-import gymnasium  # isort: skip
-import supersuit  # isort: skip
-import torch  # isort: skip
-from stable_baselines3 import PPO  # isort: skip
-from stable_baselines3.common.vec_env import DummyVecEnv  # isort: skip
-
-from benchmarks.measure import Work  # isort: skip
-from benchmarks.w1_simple_spread import GAME  # isort: skip
+from benchmarks.measure import Work
+from benchmarks.peers.timed import timed
+from benchmarks.w1_simple_spread import GAME
 
 torch.set_num_threads(1)
 torch.manual_seed(1)

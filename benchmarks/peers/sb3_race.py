@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import sys
 import time
 from collections import deque
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import gymnasium
 import torch

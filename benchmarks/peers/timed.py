@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # imported before numpy and torch
 
 from benchmarks.measure import Work, peak_memory_mib
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from marl_envs.toy import Toy
 from pettingzoo import ParallelEnv
+
+from marl_envs.toy import Toy
 
 
 class ToyInPettingZoo(Toy, ParallelEnv):
