@@ -22,8 +22,8 @@ class CallMeaning:
     Attributes:
         due: agents that must act at the next ``step``, in the order of the observations.
         began: those of ``due`` whose life this observation begins.
-        ended: agents whose life this call ended → True if terminated, False if truncated (also ids that were flagged
-            before they were ever observed: they had no life, and are done all the same).
+        ended: agents whose life this call ended → True if terminated, False if truncated (and agents whose first observation
+            was final: they had no life, and are done all the same).
         finals: the final observations of those of ``ended`` that were given one.
         over: the episode has ended.
     """
@@ -40,21 +40,23 @@ class Lives:
 
     Attributes:
         alive: agents with an open life, in order of their beginning.
-        seen: agents that were observed or flagged so far.
-        done: agents that were seen and have no open life.
+        seen: agents that were observed so far.
     """
 
     def __init__(self, possible_agents: Collection[Any]) -> None:
         self.possible_agents = tuple(possible_agents)
         self.alive: dict[Any, None] = {}
         self.seen: set[Any] = set()
-        self.done: set[Any] = set()
+
+    @property
+    def done(self) -> frozenset[Any]:
+        """Agents that were observed and have no open life."""
+        return frozenset(self.seen.difference(self.alive))
 
     def begin(self, observations: Mapping[Any, Any]) -> CallMeaning:
         """Take what ``reset`` returned."""
         self.alive = dict.fromkeys(observations)
         self.seen = set(observations)
-        self.done = set()
         return CallMeaning(due=tuple(observations), began=tuple(observations))
 
     def follow(
@@ -77,36 +79,33 @@ class Lives:
         for agent, flag in truncateds.items():
             if flag and agent != ALL:
                 flagged.setdefault(agent, False)
-        ended = {agent: terminated for agent, terminated in flagged.items() if agent not in self.done}
+        newly_seen = [agent for agent in observations if agent not in self.seen]
+        ended = {agent: terminated for agent, terminated in flagged.items() if agent in self.alive or agent in newly_seen}
         if over:
             for agent in self.alive:
                 ended.setdefault(agent, all_terminated)
 
+        due = () if over else tuple(agent for agent in observations if agent not in flagged or _has_final(infos.get(agent)))
         finals: dict[Any, Any] = {}
         for agent in ended:
-            info = infos.get(agent)
-            if info and FINAL_OBSERVATION in info:
-                finals[agent] = info[FINAL_OBSERVATION]
-            elif agent in observations:
+            if agent in observations and agent not in due:
                 finals[agent] = observations[agent]
+            elif _has_final(infos.get(agent)):
+                finals[agent] = infos[agent][FINAL_OBSERVATION]
 
-        due = () if over else tuple(agent for agent in observations if agent not in flagged or _starts_again(infos.get(agent)))
         for agent in ended:
             self.alive.pop(agent, None)
         began = tuple(agent for agent in due if agent not in self.alive)
-        self.seen.update(observations, ended)
-        self.done.update(ended)
-        self.done.difference_update(due)
+        self.seen.update(observations)
         self.alive.update(dict.fromkeys(began))
 
-        if not over and not due and self.possible_agents and all(agent in self.done for agent in self.possible_agents):
-            over = True
-            for agent in self.alive:  # ids outside possible_agents that fell silent
-                ended[agent] = False
-            self.done.update(self.alive)
-            self.alive.clear()
+        if not over and not due and self.possible_agents:
+            over = all(agent in self.seen and agent not in self.alive for agent in self.possible_agents)
+            if over:
+                ended.update(dict.fromkeys(self.alive, False))  # ids outside possible_agents that fell silent
+                self.alive.clear()
         return CallMeaning(due, began, ended, finals, over)
 
 
-def _starts_again(info: Any) -> bool:
+def _has_final(info: Any) -> bool:
     return bool(info) and FINAL_OBSERVATION in info

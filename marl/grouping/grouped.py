@@ -92,7 +92,7 @@ class GroupedEnv:
 
     def step(self, actions: dict[Any, Any], /) -> StepReturn:
         observations, rewards, terminateds, truncateds, infos = self.env.step(self._member_actions(actions))
-        done_before = frozenset(self._lives.done)
+        done_before = self._lives.done
         meaning = self._lives.follow(observations, terminateds, truncateds, infos, getattr(self.env, "agents", None))
         out: StepReturn = ({}, {}, not_grouped(terminateds, self._group_of), not_grouped(truncateds, self._group_of), {})
         self._regroup(BaseCall(observations, rewards, infos, meaning, done_before, frozenset(self._lives.alive)), out)
@@ -231,7 +231,7 @@ class GroupedEnv:
             }
             for group in self._groups.values()
         ]
-        kept = {"alive": list(lives.alive), "seen": _in_order(lives.seen), "done": _in_order(lives.done), "due": _in_order(self._due)}
+        kept = {"alive": list(lives.alive), "seen": _in_order(lives.seen), "due": _in_order(self._due)}
         return {"env": self.env.get_state(), "lives": kept, "groups": groups}
 
     def _set_state(self, state: Mapping[str, Any]) -> None:
@@ -239,7 +239,7 @@ class GroupedEnv:
         kept = state["lives"]
         self._lives = Lives(self.env.possible_agents)
         self._lives.alive = dict.fromkeys(kept["alive"])
-        self._lives.seen, self._lives.done, self._due = set(kept["seen"]), set(kept["done"]), frozenset(kept["due"])
+        self._lives.seen, self._due = set(kept["seen"]), frozenset(kept["due"])
         for group, saved in zip(self._groups.values(), state["groups"], strict=True):
             group.is_open, group.any_truncated = saved["is_open"], saved["any_truncated"]
             group.cut_off = {
