@@ -14,7 +14,7 @@
 from marl.checkpoint.folder import checkpoint_name, find_checkpoint, keep_last, list_checkpoints
 from marl.checkpoint.manifest import FORMAT_VERSION, Manifest, read_manifest
 from marl.checkpoint.policies import PolicyRecord, ScriptedSeat, build_policy, load_policy, read_policy
-from marl.checkpoint.references import callable_name, check_trust, import_reference, is_reference, is_unsaved, references_in, unsaved_in
+from marl.checkpoint.references import check_trust, is_reference, references_in, unsaved_in
 from marl.checkpoint.state import load_config, load_state, save_state, verify
 
 __all__ = [
@@ -23,13 +23,10 @@ __all__ = [
     "PolicyRecord",
     "ScriptedSeat",
     "build_policy",
-    "callable_name",
     "check_trust",
     "checkpoint_name",
     "find_checkpoint",
-    "import_reference",
     "is_reference",
-    "is_unsaved",
     "keep_last",
     "list_checkpoints",
     "load_config",

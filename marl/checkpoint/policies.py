@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from marl.algorithm import Algorithm
 from marl.checkpoint.files import ArrayReader, Folder, file_name
 from marl.checkpoint.manifest import Manifest, check_files, read_manifest
-from marl.checkpoint.references import check_trust, import_reference, is_reference, resolver
+from marl.checkpoint.references import check_trust, import_trusted, is_reference, resolver
 from marl.checkpoint.tree import ArrayTable, callable_names, decode, encode
+from marl.config import find_algorithm
 from marl.errors import CheckpointError, PluginError, did_you_mean
 from marl.players import ConstantPolicy, Player, RandomPolicy, ScriptedPlayer
 from marl.policy import Counters, Discount, Policy, PolicySpec
@@ -163,7 +164,7 @@ def load_policy(
     record = read_policy(path, policy_id, trust=trust)
     where = f"the checkpoint {path}, policy {record.spec.policy_id!r}"
     if record.kind == "player" and is_reference(record.source):
-        return ScriptedSeat(ScriptedPlayer(import_reference(record.source, where=where), record.spec, record.source), seed=seed)
+        return ScriptedSeat(ScriptedPlayer(import_trusted(record.source), record.spec, record.source), seed=seed)
     policy = build_policy(record, seed=seed, device=device, where=where)
     policy.set_weights(record.weights, version=record.version, counters=record.counters)
     return Player(policy, seed=seed)
@@ -187,14 +188,10 @@ def _fields(spec: PolicySpec) -> dict[str, Any]:
 
 
 def _algorithm(source: str, *, where: str) -> type[Algorithm]:
-    if is_reference(source):
-        return import_reference(source, where=where)  # type: ignore[no-any-return]
-    from importlib.metadata import entry_points
-
-    points = {point.name: point for point in entry_points(group="marl.algorithms")}
-    if source not in points:
-        raise PluginError(f"{where} was trained by the algorithm {source!r}, which is not installed here.{did_you_mean(source, points)}")
-    return points[source].load()  # type: ignore[no-any-return]
+    try:
+        return find_algorithm(source)
+    except PluginError as error:
+        raise PluginError(f"{where} was trained by {source!r}: {error}") from error
 
 
 class ScriptedSeat:

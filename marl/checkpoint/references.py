@@ -8,16 +8,14 @@ listed before it is imported.
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import logging
 import re
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
+from marl.config import import_reference, is_unsaved
 from marl.errors import CheckpointError
 
 log = logging.getLogger("marl.checkpoint")
@@ -25,20 +23,6 @@ log = logging.getLogger("marl.checkpoint")
 GROUPS = ("marl.algorithms", "marl.envs", "marl.adapters")
 OWN_PACKAGES = ("marl", "marl_envs", "marl_plugins")
 _REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-_UNSAVED = "<unsaved: "
-
-
-def callable_name(value: Any) -> str:
-    """``module:qualname`` if importing that gives ``value`` again, else ``<unsaved: file:line>``."""
-    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
-    if module and name and module != "__main__" and "<" not in name and _imported_already(module, name) is value:
-        return f"{module}:{name}"
-    return f"{_UNSAVED}{_where(value)}>"
-
-
-def is_unsaved(value: Any) -> bool:
-    """Whether ``value`` is the mark that :func:`callable_name` leaves for what cannot be imported."""
-    return isinstance(value, str) and value.startswith(_UNSAVED)
 
 
 def is_reference(value: Any) -> bool:
@@ -91,7 +75,7 @@ def check_trust(names: Iterable[tuple[str, str]], trust: Sequence[str], *, where
     refused = [(key, name) for key, name in outside if not _covered(name, trust)]
     if refused:
         lines = "\n".join(f"  {key}: {name}" for key, name in refused)
-        packages = sorted({name.partition(":")[0].partition(".")[0] for _, name in refused})
+        packages = sorted({_package(name.partition(":")[0]) for _, name in refused})
         raise CheckpointError(
             f"{where} names code that is no installed entry point; nothing was imported:\n{lines}\n"
             f"If you trust it, pass trust={packages!r} (on the command line: {' '.join(f'--trust {one}' for one in packages)})."
@@ -106,41 +90,31 @@ def resolver(trust: Sequence[str], *, where: str) -> Callable[[str], Any]:
     def resolve(name: str) -> Any:
         if is_unsaved(name) or not (_free(name) or _covered(name, trust)):
             check_trust([("state", name)], trust, where=where)
-        return import_reference(name, where=where)
+        return import_trusted(name)
 
     return resolve
 
 
-def import_reference(name: str, *, where: str) -> Any:
-    """The object called ``module:qualname``.
+def import_trusted(name: str) -> Any:
+    """The object called ``module:qualname``, whose name :func:`check_trust` has let through.
 
     Raises:
-        CheckpointError: there is no such module, or nothing of that name in it.
+        PluginError: there is no such module, or nothing of that name in it.
+        CheckpointError: the name goes through one of marl's packages to somebody else's code.
     """
-    module_name, _, path = name.partition(":")
-    try:
-        found: Any = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not (module_name == error.name or module_name.startswith(f"{error.name}.")):
-            raise  # the module is there and misses something of its own: its traceback says what
-        raise CheckpointError(
-            f"{where} needs {name}, but there is no module {error.name!r}; start from its folder, or install it."
-        ) from error
-    for part in path.split("."):
-        if not hasattr(found, part):
-            raise CheckpointError(f"{where} needs {name}, but {module_name} has no {path!r} (any more).")
-        found = getattr(found, part)
-    own = module_name.partition(".")[0] in OWN_PACKAGES
-    if own and str(getattr(found, "__module__", "")).partition(".")[0] not in OWN_PACKAGES:
-        raise CheckpointError(
-            f"{where} names {name}, which is not {module_name}'s own; a checkpoint may not reach other code through marl."
-        )
+    found = import_reference(name)
+    module = name.partition(":")[0]
+    if _package(module) in OWN_PACKAGES and _package(str(getattr(found, "__module__", ""))) not in OWN_PACKAGES:
+        raise CheckpointError(f"{name} is not {module}'s own; a checkpoint may not reach other code through it.")
     return found
 
 
 def _free(name: str) -> bool:
-    package = name.partition(":")[0].partition(".")[0]
-    return package in OWN_PACKAGES or name in _entry_point_values()
+    return _package(name.partition(":")[0]) in OWN_PACKAGES or name in _entry_point_values()
+
+
+def _package(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def _covered(name: str, trust: Sequence[str]) -> bool:
@@ -151,19 +125,3 @@ def _covered(name: str, trust: Sequence[str]) -> bool:
 @cache
 def _entry_point_values() -> frozenset[str]:
     return frozenset(point.value for group in GROUPS for point in entry_points(group=group))
-
-
-def _imported_already(module: str, qualname: str) -> Any:
-    found: Any = sys.modules.get(module)
-    for part in qualname.split("."):
-        found = getattr(found, part, None)
-    return found
-
-
-def _where(value: Any) -> str:
-    """``file:line`` of a function or class, or its type where it has no source."""
-    target = value if inspect.isroutine(value) or inspect.isclass(value) else type(value)
-    try:
-        return f"{inspect.getsourcefile(target) or '?'}:{inspect.getsourcelines(target)[1]}"
-    except (OSError, TypeError):
-        return f"{getattr(value, '__module__', '?')}.{getattr(value, '__qualname__', type(value).__qualname__)}"

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from marl.checkpoint.references import callable_name
+from marl.config import reference_to
 from marl.errors import CheckpointError
 
 TAG = "__marl__"
@@ -84,7 +84,7 @@ def encode(value: Any, table: ArrayTable, path: str = "", *, in_list: bool = Fal
         array, kind = _tensor_to_array(value)
         return _tagged("tensor", name=table.add(path, array, (value, array)), **({"of": kind} if kind else {}))
     if callable(value):
-        return _tagged("callable", name=callable_name(value))
+        return _tagged("callable", name=reference_to(value))
     raise CheckpointError(
         f"state at {path or 'the top'!r} is a {type(value).__name__}, which a checkpoint cannot hold; expected a dict, list, tuple, array, "
         "tensor, int, float, str, bytes, bool, None or an importable function. Let state_dict() return one of these."
