@@ -1,7 +1,8 @@
 """RLlib, new API stack, in one process: ``python -m benchmarks.peers.rllib W1 SECONDS``.
 
 Sampling is its ``MultiAgentEnvRunner`` alone; learning is the whole ``Algorithm``, with runner and learner local. Rates count the CPU
-seconds of this process, not those of Ray's own daemons.
+seconds of this process, not those of Ray's own daemons. Fragments are of 3,200 env steps where episodes are short: its runner converts all
+finished episodes anew at every step, so that longer fragments would slow it down.
 """
 
 from __future__ import annotations
@@ -154,22 +155,22 @@ def w2(seconds: float) -> None:
         module_class=ActionMaskingTorchRLModule, model_config={"head_fcnet_hiddens": [64, 64], "head_fcnet_activation": "tanh"}
     )
     modules = MultiRLModuleSpec(rl_module_specs={"shared": masked})
-    config = config_of("w2", copies=32, env_steps=9600, policies={"shared": None}, mapping=shared, modules=modules)
-    measure("W2", "32 environments", config, env_steps=9600, seconds=seconds, learn=True)
+    config = config_of("w2", copies=32, env_steps=3200, policies={"shared": None}, mapping=shared, modules=modules)
+    measure("W2", "32 environments", config, env_steps=3200, seconds=seconds, learn=True)
 
 
 def w3(seconds: float) -> None:
     register_env("w3", lambda _: MultiAgentCartPole({"num_agents": 4}))
     policies = {f"policy_{index}": None for index in range(4)}
-    config = config_of("w3", copies=32, env_steps=6400, policies=policies, mapping=own)
-    measure("W3", "32 environments", config, env_steps=6400, seconds=seconds, learn=True)
+    config = config_of("w3", copies=32, env_steps=3200, policies=policies, mapping=own)
+    measure("W3", "32 environments", config, env_steps=3200, seconds=seconds, learn=True)
 
 
 def w4(seconds: float) -> None:
     for name in ("CartPole-v1", "Pendulum-v1"):
         modules = RLModuleSpec(model_config=NETWORK)
-        config = config_of(name, copies=64, env_steps=6400, policies={}, mapping=shared, modules=modules)
-        measure("W4", name, config, env_steps=6400, seconds=seconds, learn=False, single=True)
+        config = config_of(name, copies=64, env_steps=3200, policies={}, mapping=shared, modules=modules)
+        measure("W4", name, config, env_steps=3200, seconds=seconds, learn=False, single=True)
 
 
 def w5(seconds: float) -> None:
