@@ -41,7 +41,7 @@ def test_a_name_that_marl_does_not_have_is_an_attribute_error() -> None:
     import marl
 
     with pytest.raises(AttributeError, match="no_such_name"):
-        marl.no_such_name  # noqa: B018 (the access is the test)
+        marl.no_such_name
 
 
 @pytest.mark.parametrize("package", ["marl_envs", "marl_plugins"])
