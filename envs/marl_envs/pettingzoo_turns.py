@@ -152,9 +152,8 @@ class TurnGame(BaseMultiAgentEnv):
             agent = game.agent_selection
             if not (game.terminations[agent] or game.truncations[agent]):
                 return
-            num_before = len(game.agents)
             game.step(None)
-            if len(game.agents) >= num_before:
+            if agent in game.agents and (game.terminations[agent] or game.truncations[agent]):
                 raise EnvError(
                     f"{game}: step(None) for the done agent {agent!r} left it in env.agents; expected it to be removed "
                     "(PettingZoo's _was_dead_step does that), or the episode never ends."
