@@ -1,0 +1,135 @@
+"""What one iteration says to people: how far, how fast, how well. Text and numbers only; the displays arrange them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+STEPS = "num_env_steps_sampled_total"
+_STOP_METRICS = {
+    "num_env_steps": STEPS,
+    "num_agent_steps": "num_agent_steps_sampled_total",
+    "iterations": "iteration",
+    "time_s": "time_s/total",
+}
+_UNITS = {"num_env_steps": "env steps", "num_agent_steps": "agent steps", "iterations": "iterations", "time_s": "s"}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One iteration, in a few numbers.
+
+    Attributes:
+        fraction: how much of the nearest counting stop condition is done, 0 to 1; None: there is none.
+        of: that condition, e.g. ``"300,000 env steps"``.
+        seconds_left: at the present rate; None where nothing can be said.
+        returns: ``(name, mean return)`` of every policy, several only.
+        results: ``(policy, opponents, seat, win rate, draw rate, games)``, evaluation's where there are some.
+        shares: phase → share of the iteration's wall time.
+    """
+
+    iteration: int
+    num_env_steps: int
+    rate: float | None
+    fraction: float | None
+    of: str
+    seconds_left: float | None
+    return_mean: float | None
+    return_count: int
+    returns: tuple[tuple[str, float], ...]
+    results: tuple[tuple[str, str, str, float, float, int], ...]
+    shares: tuple[tuple[str, float], ...]
+
+
+def progress_of(metrics: Mapping[str, Any], stop: Mapping[str, float]) -> Progress:
+    """Read a :class:`Progress` from metrics with the fixed names."""
+    fraction, of, left = None, "", None
+    elapsed = float(metrics.get("time_s/total", 0.0))
+    for key, metric in _STOP_METRICS.items():
+        threshold = stop.get(key)
+        if threshold:
+            done = min(1.0, float(metrics.get(metric, 0.0)) / threshold)
+            if fraction is None or done > fraction:
+                fraction, of = done, f"{threshold:,.0f} {_UNITS[key]}"
+                left = _seconds_left(key, threshold, metrics, elapsed)
+    policies = [(name.split("/")[1], float(value)) for name, value in metrics.items() if _is_policy_return(name)]
+    total = float(metrics.get("time_s/iteration", 0.0))
+    phases = [(name.removeprefix("time_s/"), float(value)) for name, value in metrics.items() if name.startswith("time_s/")]
+    shares = [(name, value / total) for name, value in phases if total > 0 and name not in ("total", "iteration")]
+    return Progress(
+        iteration=int(metrics.get("iteration", 0)),
+        num_env_steps=int(metrics.get(STEPS, 0)),
+        rate=metrics.get("num_env_steps_per_s"),
+        fraction=fraction,
+        of=of,
+        seconds_left=left,
+        return_mean=metrics.get("episode_return_mean"),
+        return_count=int(metrics.get("episode_return_count", 0)),
+        returns=tuple(policies) if len(policies) > 1 else (),
+        results=tuple(results_of(metrics, "evaluation/") or results_of(metrics)),
+        shares=tuple(shares),
+    )
+
+
+def _seconds_left(key: str, threshold: float, metrics: Mapping[str, Any], elapsed: float) -> float | None:
+    if key == "time_s":
+        return max(0.0, threshold - elapsed)
+    done = float(metrics.get(_STOP_METRICS[key], 0.0))
+    rate = float(metrics.get("num_env_steps_per_s") or 0.0)
+    if key == "num_env_steps" and rate > 0:
+        return max(0.0, threshold - done) / rate
+    return max(0.0, threshold - done) * elapsed / done if done and elapsed else None
+
+
+def _is_policy_return(name: str) -> bool:
+    return name.startswith("policies/") and name.endswith("/return_mean") and name.count("/") == 2
+
+
+def results_of(metrics: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str, str, float, float, int]]:
+    """``(policy, opponents, seat, win rate, draw rate, games)`` of every ``policies/<id>/vs/<opponents>/<seat>/…`` under ``prefix``."""
+    found = []
+    for name, value in metrics.items():
+        if name.startswith(f"{prefix}policies/") and name.endswith("/win_rate"):
+            stem = name.removesuffix("/win_rate")
+            parts = stem.removeprefix(f"{prefix}policies/").split("/")
+            if len(parts) >= 4 and parts[1] == "vs":
+                draws, games = metrics.get(f"{stem}/draw_rate", 0.0), metrics.get(f"{stem}/count", 0)
+                found.append((parts[0], parts[2], "/".join(parts[3:]), float(value), float(draws), int(games)))
+    return found
+
+
+def duration(seconds: float) -> str:
+    """``45 s``, ``12:34``, ``3:02:10``."""
+    if not math.isfinite(seconds):
+        return "?"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    hours, rest = divmod(whole, 3600)
+    minutes, last = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{last:02}" if hours else f"{minutes}:{last:02}"
+
+
+def short(value: float | None) -> str:
+    """A return in few characters."""
+    if value is None or math.isnan(value):
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1f}" if abs(value) >= 100 else f"{value:.2f}"
+
+
+def line(progress: Progress) -> str:
+    """One iteration as one line of plain text."""
+    parts = [f"iteration {progress.iteration}"]
+    steps = f"{progress.num_env_steps:,} env steps"
+    parts.append(steps if progress.fraction is None else f"{steps} ({progress.fraction:.0%} of {progress.of})")
+    episodes = f" ({progress.return_count} episodes)" if progress.return_count < 100 else ""
+    parts.append(f"return {short(progress.return_mean)}{episodes}")
+    if progress.returns:
+        parts.append(", ".join(f"{name} {short(value)}" for name, value in progress.returns))
+    if progress.rate:
+        parts.append(f"{progress.rate:,.0f} env steps/s")
+    if progress.seconds_left is not None and (progress.fraction or 0) < 1:
+        parts.append(f"{duration(progress.seconds_left)} left")
+    return " | ".join(parts)
