@@ -59,11 +59,16 @@ class RLlibEnv(BaseMultiAgentEnv):
 
 
 def _agents(env: Any) -> list[Any]:
-    """All agents that may appear, from the first place that names any; sorted where that place is a set."""
+    """All agents that may appear, from the first place that names any.
+
+    RLlib's base class lists the set ``_agent_ids`` in whatever order it has in this process; those are sorted,
+    so that runs and their resumption agree.
+    """
+    unordered = set(getattr(env, "_agent_ids", None) or ())
     for name in ("possible_agents", "agents", "_agent_ids"):
         found = getattr(env, name, None)
         if found:
-            return sorted(found, key=str) if isinstance(found, (set, frozenset)) else list(found)
+            return sorted(found, key=str) if set(found) == unordered else list(found)
     for table in (getattr(env, "observation_spaces", None), getattr(env, "observation_space", None)):
         if isinstance(table, (dict, spaces.Dict)):
             return list(table)
