@@ -19,6 +19,7 @@ from marl.checkpoint.policies import build_policy
 from marl.config import EvaluationConfig, PolicyEntry, RunConfig, load_config, names_checkpoint
 from marl.config.build_env import AgentsOfEnv, agents_of_env, build_env
 from marl.errors import ConfigError, PolicyError, Problem
+from marl.hooks import HOOKS, hooked
 from marl.players import ConstantPolicy, RandomPolicy, ScriptedPlayer
 from marl.policy import Discount, Policy, PolicySpec
 from marl.router import Router
@@ -364,12 +365,14 @@ def make_worker(
     envs: int | None = None,
     seed: int | None = None,
     explore: bool | None = None,
+    hooks: Mapping[str, list[Callable[..., Any]]] | None = None,
     probe: Any = None,
 ) -> RolloutWorker:
     """A rollout worker of ``plan``; what is not given is the run's own.
 
     Args:
         record: the policies whose rows are kept; None: all.
+        hooks: bound hooks by name (:data:`marl.hooks.HOOKS`).
         probe: an environment that is its first copy already.
     """
     config = plan.config
@@ -387,19 +390,22 @@ def make_worker(
         max_idle_ticks=config.max_idle_ticks,
         info_keys=config.infos,
         explore=config.explore if explore is None else explore,
+        callbacks=None if hooks is None else dict(hooks),
         probe_env=probe,
     )
     router.worker = worker
     return worker
 
 
-def make_workers(plan: Plan, record: Iterable[str] | None) -> list[RolloutWorker]:
+def make_workers(
+    plan: Plan, record: Iterable[str] | None, hooks: Mapping[str, list[Callable[..., Any]]] | None = None
+) -> list[RolloutWorker]:
     """The run's workers, all in this process; the first takes the probe environment."""
     indices = range(1, plan.config.workers + 1) if plan.config.workers else (0,)
     kept = None if record is None else frozenset(record)
     workers = []
     for index in indices:
-        workers.append(make_worker(plan, index, record=kept, probe=plan.probe))
+        workers.append(make_worker(plan, index, record=kept, hooks=hooks, probe=plan.probe))
         plan.probe = None
     return workers
 
@@ -458,7 +464,9 @@ class Sampler:
             both = {policy_id: plan.needs.get(policy_id, frozenset()) | frozenset(columns) for policy_id, columns in needs.items()}
             plan = replace(plan, needs={**plan.needs, **both})
         self.plan = plan
-        self.worker = make_workers(plan, None)[0]
+        made = [one() if isinstance(one, type) else one for one in self.config.callbacks]
+        self._on_rows = hooked(made, "on_rows")
+        self.worker = make_workers(plan, None, {name: hooked(made, name) for name in HOOKS[:3]})[0]
 
     @property
     def policies(self) -> dict[str, Any]:
@@ -489,9 +497,13 @@ class Sampler:
         """
         if (num_env_steps is None) == (num_episodes is None):
             raise ConfigError([Problem("sample", "say either num_env_steps or num_episodes", "sample(num_env_steps=200)")])
-        return self.worker.sample(
+        batch, episodes = self.worker.sample(
             num_env_steps=num_env_steps, num_episodes=num_episodes, complete_episodes=complete_episodes, explore=explore
         )
+        for hook in self._on_rows:
+            changed = hook(batch)
+            batch = batch if changed is None else changed
+        return batch, episodes
 
     def set_weights(self, policy_id: str, weights: Mapping[str, Any], *, version: int) -> None:
         """Give one policy its weights, as its ``get_weights`` returned them."""

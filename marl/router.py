@@ -17,7 +17,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from marl.errors import ConfigError, Problem, did_you_mean
+from marl.errors import ConfigError, Problem, RunError, did_you_mean
 from marl.hooks import EpisodeView
 
 Target: TypeAlias = str | Mapping[str, float]
@@ -68,6 +68,7 @@ class Router:
     Attributes:
         static: the mapping can never differ between episodes, so an answer may be kept per agent id.
         worker: given to ``policy_mapping_fn`` as ``worker``.
+        hashes: policy → hash of the weights that it plays with; ``Match.weights`` are held against it.
 
     Raises:
         ConfigError: several of the four are given, or none and there are several policies.
@@ -108,6 +109,7 @@ class Router:
         self.match_fn = match_fn
         self.in_turn = in_turn
         self.worker: Any = None
+        self.hashes: dict[str, str] = {}
         self.static = mapping is not None and all(isinstance(target, str) for target in mapping.values())
         self._ask = _named_call(policy_mapping_fn, ("agent_id", "episode", "worker")) if policy_mapping_fn is not None else None
         self._ask_match = _named_call(match_fn, ("episode", "worker")) if match_fn is not None else None
@@ -120,6 +122,16 @@ class Router:
 
     def begin(self, episode: EpisodeView) -> Match | None:
         """The match of an episode that begins, or None where agents are mapped one by one."""
+        match = self._next_match(episode)
+        for policy_id, wanted in match.weights.items() if match is not None else ():
+            if self.hashes.get(policy_id) != wanted:
+                raise RunError(
+                    f"a match pins policy {policy_id!r} to the weights {wanted}, but it plays with {self.hashes.get(policy_id)}; "
+                    "expected a snapshot whose hash is known: trainer.add_policy(copy_of=…) returns it."
+                )
+        return match
+
+    def _next_match(self, episode: EpisodeView) -> Match | None:
         if self._ask_match is not None:
             match = self._ask_match(episode, self.worker)
             if not isinstance(match, Match):

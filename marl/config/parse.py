@@ -145,7 +145,10 @@ class _Parse:
         if isinstance(wrappers, (str, Mapping)) or not isinstance(wrappers, Iterable):
             self._wrong("wrappers", f"found {wrappers!r}", "expected a list of NAME or {NAME: {options}}")
             return ()
-        from marl.wrappers import check_wrapper
+        wrappers = list(wrappers)
+        if not wrappers:
+            return ()
+        from marl.wrappers import check_wrapper  # with it come image tools: loaded where a run has wrappers
 
         entries = []
         for index, one in enumerate(wrappers):
