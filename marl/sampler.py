@@ -1,0 +1,912 @@
+"""The hot path: environment copies in, a ledger of exact rows out.
+
+Every round answers all due agents of all copies (one forward pass a policy), steps the copies, and takes in what they
+returned: rewards are paid to the rows that are open, lives end, new observations open new rows. A copy whose agents
+are the same as in its last step, with no flag set, goes through in a few slices; everything else goes through
+:meth:`RolloutWorker._take_in`, agent by agent.
+
+The order within one call of ``step`` is the ledger's: rewards first, at the age that rows had when the call began, then
+the clock, then ends, then new observations.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from time import perf_counter
+from typing import Any, NoReturn
+
+import numpy as np
+from gymnasium.spaces import Tuple
+from numpy.typing import NDArray
+
+from marl.acting import Actor, PolicyTable, Seated, play_scripted_lives
+from marl.batch import EpisodeRecord, MultiAgentBatch
+from marl.env import END_CAUSES
+from marl.episode import Episode, make_eps_id
+from marl.errors import EnvError, MarlError, MaskError, RunError
+from marl.ledger import TERMINATED, TRUNCATED, Ints, Ledger
+from marl.policy import Counters, Discount, Policy
+from marl.router import Router
+from marl.seeding import EpisodeSeeds
+from marl.spaces import split_mask
+from marl.streams import GlobalStreams
+from marl.surroundings import Surroundings, read_global_state
+
+MAX_ZERO_TICK_CALLS = 1000
+_NOTHING: Any = object()
+_CAUSES = {name: index for index, name in enumerate(END_CAUSES)}
+
+
+class EnvCopy:
+    """One copy of the environment and what is going on in it."""
+
+    __slots__ = (
+        "cascades",
+        "due",
+        "due_lives",
+        "env",
+        "episode",
+        "episode_count",
+        "final_global_state",
+        "fragment_ticks",
+        "global_state",
+        "idle_ticks",
+        "index",
+        "infos",
+        "lives",
+        "log",
+        "needs_reset",
+        "observations",
+        "options",
+        "possible",
+        "seeds",
+        "seen",
+        "stopped",
+        "tick",
+        "zero_tick_calls",
+    )
+
+    def __init__(self, index: int, env: Any, seeds: EpisodeSeeds) -> None:
+        self.index = index
+        self.env = env
+        self.seeds = seeds
+        self.possible = frozenset(getattr(env, "possible_agents", ()))
+        self.episode: Episode = None  # type: ignore[assignment]  # set by the first reset
+        self.episode_count = 0
+        self.lives: dict[Any, int] = {}
+        self.due: tuple[Any, ...] = ()
+        self.due_lives: list[int] = []
+        self.observations: dict[Any, Any] = {}
+        self.infos: dict[Any, Any] = {}
+        self.seen: set[Any] = set()
+        self.tick = 0
+        self.fragment_ticks = 0
+        self.idle_ticks = 0
+        self.zero_tick_calls = 0
+        self.needs_reset = True
+        self.stopped = False
+        self.cascades = False
+        self.options: dict[str, Any] | None = None
+        self.log: list[dict[Any, Any]] = []
+        self.global_state: Any = None
+        self.final_global_state: Any = None
+
+
+class RolloutWorker:
+    """Samples one worker's environment copies.
+
+    Args:
+        make_env: copy number → environment, wrapped and grouped.
+        policies, discounts: by policy id.
+        needs: policy id → optional columns (DESIGN: ``global_state``, ``joint_obs``, …) to write.
+        record: ids of the policies whose rows are kept; None: all.
+        max_idle_ticks: ticks in a row with nobody due before it is an error.
+        info_keys: scalar info keys that become columns ``infos/<key>``: the last value given while the row was open, NaN if none.
+        explore: default of :meth:`sample`.
+        callbacks: bound hooks by name (``on_episode_start``, ``on_episode_step``, ``on_episode_end``).
+        probe_env: an environment made already; it becomes copy 0.
+        keep_logs: keep each open episode's actions, for checkpoints and crash capsules.
+    """
+
+    def __init__(
+        self,
+        *,
+        make_env: Callable[[int], Any],
+        envs_per_worker: int,
+        router: Router,
+        policies: Mapping[str, Actor],
+        discounts: Mapping[str, Discount],
+        needs: Mapping[str, frozenset[str]] | None = None,
+        record: Iterable[str] | None = None,
+        seed: int,
+        worker_index: int = 0,
+        max_idle_ticks: int = 1000,
+        info_keys: tuple[str, ...] = (),
+        explore: bool = True,
+        callbacks: Mapping[str, list[Callable[..., Any]]] | None = None,
+        probe_env: Any = None,
+        keep_logs: bool = True,
+    ) -> None:
+        self.ledger = Ledger()
+        self.table = PolicyTable(self.ledger, seed=seed, worker_index=worker_index)
+        self.router = router
+        self.worker_index = worker_index
+        self.seed = seed
+        self.explore = explore
+        self.match_state: Any = None
+        self.timers = {"env": 0.0, "inference": 0.0, "framework": 0.0}
+        self._make_env = make_env
+        self._num_copies = envs_per_worker
+        self._probe_env = probe_env
+        self._max_idle_ticks = max_idle_ticks
+        self._info_keys = info_keys
+        self._keep_logs = keep_logs
+        self._callbacks = dict(callbacks or {})
+        self._record = None if record is None else set(record)
+        self._streams = GlobalStreams(seed, worker_index)
+        self._surroundings: Surroundings = None  # type: ignore[assignment]  # made with the first copy
+        self.copies: list[EnvCopy] = []
+        self._tick = np.zeros(envs_per_worker, np.int64)
+        self._scripted: dict[int, Callable[..., Any]] = {}
+        self._any_scripted = False
+        self._pending_specs: list[tuple[str, Actor, Discount, frozenset[str]]] = []
+        for policy_id, policy in policies.items():
+            self._pending_specs.append((policy_id, policy, discounts.get(policy_id, Discount()), (needs or {}).get(policy_id, frozenset())))
+        self._finished: list[EpisodeRecord] = []
+        self._target = -1
+        self._complete = False
+        self._starts_left = 0
+        self._num_answers = 0
+        self._cascading = False
+        self._any_stopped = False
+        self._clear_round()
+
+    # ------------------------------------------------------------------ policies
+
+    @property
+    def policies(self) -> dict[str, Actor]:
+        """The policies present, by id."""
+        present = {seated.policy_id: seated.actor for seated in self.table.by_id.values() if not seated.removed}
+        present.update({policy_id: actor for policy_id, actor, _, _ in self._pending_specs})
+        return present
+
+    def add_policy(
+        self, policy_id: str, policy: Actor, discount: Discount | None = None, needs: frozenset[str] = frozenset(), *, record: bool = True
+    ) -> None:
+        """Seat a further policy; episodes that begin from now on may name it."""
+        if policy_id in self.policies:
+            raise RunError(f"policy {policy_id!r} is there already; remove it first, or take another id.")
+        if record and self._record is not None:
+            self._record.add(policy_id)
+        elif not record:
+            if self._record is None:
+                self._record = set(self.policies)
+            self._record.discard(policy_id)
+        if policy_id in self.table.by_id:  # removed, but its last episode is still open
+            raise RunError(f"policy {policy_id!r} was removed and still plays an open episode; take another id.")
+        self._pending_specs.append((policy_id, policy, discount or Discount(), needs))
+        if self.copies:
+            self._seat_pending()
+
+    def remove_policy(self, policy_id: str) -> None:
+        """No new seat for this policy; it is gone when the last open episode with it ends."""
+        seated = self.table.by_id.get(policy_id)
+        if seated is None:
+            self._pending_specs = [spec for spec in self._pending_specs if spec[0] != policy_id]
+            return
+        seated.removed = True
+        self._sweep_removed()
+
+    def _sweep_removed(self) -> None:
+        gone = [seated for seated in self.table.by_id.values() if seated.removed]
+        if not gone:
+            return
+        playing = {seat[0] for copy in self.copies if not copy.needs_reset for seat in copy.episode.seats.values()}
+        for seated in gone:
+            if seated.policy_id not in playing:
+                self.table.remove(seated.policy_id)
+
+    def set_weights(self, policy_id: str, weights: Mapping[str, NDArray[Any]], *, version: int, counters: Counters | None = None) -> None:
+        """Give one policy new weights; call :meth:`refresh_stacks` after the last of a broadcast."""
+        policy = self.policies[policy_id]
+        assert isinstance(policy, Policy)
+        policy.set_weights(weights, version=version, counters=counters)
+
+    def refresh_stacks(self) -> None:
+        """Make stacked passes read the policies' weights again."""
+        self.table.refresh_stacks()
+
+    def _seat_pending(self) -> None:
+        surroundings = self._surroundings
+        for policy_id, actor, discount, needs in self._pending_specs:
+            group_size = len(actor.action.space.spaces) if isinstance(actor.action.space, Tuple) else 0
+            observed, acted, paid = surroundings.columns_for(needs, self.copies[0].seeds[0], group_size)
+            self.table.add(
+                policy_id,
+                actor,
+                discount,
+                record=self._record is None or policy_id in self._record,
+                observed=observed,
+                acted=acted,
+                paid=paid,
+            )
+        self._pending_specs = []
+        self._any_scripted = any(not isinstance(seated.actor, Policy) for seated in self.table.by_index)
+
+    # ------------------------------------------------------------------ sampling
+
+    def sample(
+        self,
+        *,
+        num_env_steps: int | None = None,
+        num_episodes: int | None = None,
+        complete_episodes: bool = False,
+        explore: bool | None = None,
+    ) -> tuple[MultiAgentBatch, list[EpisodeRecord]]:
+        """One fragment.
+
+        Args:
+            num_env_steps: ticks that each copy advances by (a call of several ticks may overshoot).
+            num_episodes: instead, this many episodes in all: those already open, then new ones, every one played to its end
+                (so that short episodes are not preferred). Copies that are not needed stand still.
+            complete_episodes: each copy goes on to its first episode end at or after ``num_env_steps``.
+            explore: False: greedy; None: the worker's default.
+
+        Returns:
+            The rows that closed, and the episodes that ended.
+        """
+        if (num_env_steps is None) == (num_episodes is None):
+            raise ValueError("sample() takes either num_env_steps or num_episodes")
+        started, env_s, inference_s = perf_counter(), self.timers["env"], self.table.inference_s
+        explore = self.explore if explore is None else explore
+        with self._streams:
+            self._ensure_copies()
+            ticks = self._run(num_env_steps, num_episodes, complete_episodes, explore)
+            batches = self.ledger.ship()
+        seats: dict[int, dict[Any, tuple[str, int]]] = {}
+        for copy in self.copies:
+            if not copy.needs_reset:
+                seats[copy.episode.episode_id] = copy.episode.seats
+        for record in self._finished:
+            seats[record.eps_id] = record.seats
+        batch = MultiAgentBatch(
+            {self.table.by_index[index].policy_id: rows for index, rows in sorted(batches.items())}, ticks, self._num_answers, seats
+        )
+        finished, self._finished = self._finished, []
+        self._sweep_removed()
+        self.timers["inference"] += self.table.inference_s - inference_s
+        spent = perf_counter() - started
+        self.timers["framework"] += spent - (self.timers["env"] - env_s) - (self.table.inference_s - inference_s)
+        return batch, finished
+
+    def _run(self, num_env_steps: int | None, num_episodes: int | None, complete_episodes: bool, explore: bool) -> int:
+        """Rounds until every copy has what was asked for; returns the ticks of all copies."""
+        self._target = num_env_steps if num_env_steps is not None else -1
+        self._complete = complete_episodes
+        self._num_answers = 0
+        active = list(self.copies)
+        if num_episodes is not None:
+            open_ = [copy for copy in self.copies if not copy.needs_reset][:num_episodes]
+            fresh = [copy for copy in self.copies if copy.needs_reset][: num_episodes - len(open_)]
+            active = sorted(open_ + fresh, key=lambda copy: copy.index)
+            self._starts_left = num_episodes - len(active)
+        for copy in self.copies:
+            copy.fragment_ticks = 0
+            copy.stopped = False
+        self._clear_round()
+        for copy in active:
+            if copy.needs_reset:
+                self._reset(copy)
+        self._flush(active)
+        in_order = False  # whether the rows to answer are the newest rows of their stores, in the order of the copies
+        while active:
+            group = active
+            if self._cascading:
+                deciders = [copy for copy in active if copy.cascades and copy.env.next_call_is_decision]
+                group = deciders or active
+            actions = self._answer(group, explore, in_order and group is active)
+            self._regular = in_order and group is active
+            self._step(group, actions)
+            in_order = group is active
+            if self._any_stopped:
+                active = [copy for copy in active if not copy.stopped]
+                self._any_stopped = False
+                in_order = False
+        return sum(copy.fragment_ticks for copy in self.copies)
+
+    def _clear_round(self) -> None:
+        self._obs: list[Any] = []
+        self._obs_lives: list[int] = []
+        self._pay_lives: list[int] = []
+        self._payments: list[Any] = []
+        self._masks: list[tuple[int, Any]] = []
+        self._ends: list[tuple[EnvCopy, Episode, Any, int, int, int, int, Any, Any]] = []
+        self._parents: list[tuple[int, int]] = []
+        self._results: list[tuple[int, Mapping[str, Any]]] = []
+        self._over: list[tuple[Episode, int, str]] = []
+        self._regular = True
+        self._any_stopped = False
+        self._round_lives: Ints = np.zeros(0, np.int64)
+        self._cascading = any(copy.cascades for copy in self.copies)
+
+    def _ensure_copies(self) -> None:
+        if self.copies:
+            return
+        for index in range(self._num_copies):
+            env = self._probe_env if index == 0 and self._probe_env is not None else self._make_env(index)
+            self.copies.append(EnvCopy(index, env, EpisodeSeeds(self.seed, self.worker_index, index)))
+        self._surroundings = Surroundings(self.copies[0].env, self._num_copies, self._info_keys)
+        self._seat_pending()
+
+    # ------------------------------------------------------------------ answering
+
+    def _answer(self, group: list[EnvCopy], explore: bool, in_order: bool) -> list[Any]:
+        """The environment actions of every due agent of ``group``, in the order of the copies and their agents."""
+        table, ledger = self.table, self.ledger
+        if in_order:
+            lives = self._round_lives
+        else:
+            lives = np.array([life for copy in group for life in copy.due_lives], np.int64)
+        count = len(lives)
+        self._num_answers += count
+        if not count:
+            return []
+        stores = ledger.stores
+        if len(stores) == 1:
+            used = stores[0].used
+            rows = slice(used - count, used) if in_order else ledger.lives.row[lives]
+            actions = table.answer(0, rows, lives, explore, self._play_scripted)
+            if self._surroundings.joins:
+                self._surroundings.note_actions(ledger, lives)
+            return self._codec(0).to_env(actions)  # type: ignore[no-any-return]
+        flat: list[Any] = [None] * count
+        which = ledger.lives.store[lives]
+        for store in np.unique(which).tolist():
+            mine = np.flatnonzero(which == store)
+            own = lives[mine]
+            actions = table.answer(store, ledger.lives.row[own], own, explore, self._play_scripted)
+            for at, action in zip(mine.tolist(), self._codec(store).to_env(actions), strict=True):
+                flat[at] = action
+        if self._surroundings.joins:
+            self._surroundings.note_actions(ledger, lives)
+        return flat
+
+    def _codec(self, store: int) -> Any:
+        return self.table.member_of(store).actor.action
+
+    def _play_scripted(self, seated: Seated, lives: Ints) -> NDArray[Any]:
+        agents, envs = self.ledger.lives.agent, self.ledger.lives.env
+        players, observations, infos = [], [], []
+        masked = seated.actor.observation.masked
+        for life in lives.tolist():
+            copy = self.copies[int(envs[life])]
+            agent = agents[life]
+            info = copy.infos.get(agent) or {}
+            observation = copy.observations[agent]
+            if masked:
+                info = {**info, "action_mask": observation["action_mask"]}
+            players.append(self._scripted[life])
+            observations.append(observation)
+            infos.append(info)
+        return play_scripted_lives(seated, players, observations, infos)
+
+    # ------------------------------------------------------------------ stepping
+
+    def _step(self, group: list[EnvCopy], flat: list[Any]) -> None:
+        started = perf_counter()
+        results = []
+        at = 0
+        keep_logs = self._keep_logs
+        for copy in group:
+            count = len(copy.due)
+            actions = dict(zip(copy.due, flat[at : at + count], strict=True))
+            at += count
+            if keep_logs:
+                copy.log.append(actions)
+            try:
+                results.append(copy.env.step(actions))
+            except Exception as error:
+                self._blame(copy, actions, error)
+        self.timers["env"] += perf_counter() - started
+
+        obs_rows, obs_lives, pay_lives, payments = self._obs, self._obs_lives, self._pay_lives, self._payments
+        target = self._target
+        states = self._surroundings.global_state
+        for copy, result in zip(group, results, strict=True):
+            try:
+                obs, rewards, terminateds, truncateds, infos = result
+            except (TypeError, ValueError):
+                self._blame(copy, copy.log[-1] if copy.log else {}, EnvError(_five_values(result)))
+            elapsed = getattr(copy.env, "elapsed_ticks", 1)
+            due = copy.due
+            if (
+                due
+                and tuple(obs) == due
+                and tuple(rewards) == due
+                and not any(terminateds.values())
+                and not any(truncateds.values())
+                and not any(infos.values())
+                and elapsed > 0
+            ):
+                obs_rows.extend(obs.values())
+                obs_lives.extend(copy.due_lives)
+                payments.extend(rewards.values())
+                pay_lives.extend(copy.due_lives)
+                copy.observations = obs
+                copy.infos = infos
+                copy.tick += elapsed
+                copy.fragment_ticks += elapsed
+            else:
+                self._regular = False
+                self._take_in(copy, obs, rewards, terminateds, truncateds, infos, elapsed)
+            if states:
+                copy.global_state = read_global_state(copy.env)
+            if copy.needs_reset:
+                copy.final_global_state = copy.global_state
+                self._after_end(copy, target)
+            elif copy.fragment_ticks >= target > -1 and not self._complete:
+                copy.stopped = self._any_stopped = True
+        for hook in self._callbacks.get("on_episode_step", ()):
+            for copy in group:
+                hook(copy.episode)
+        self._flush(group)
+
+    def _after_end(self, copy: EnvCopy, target: int) -> None:
+        """An episode ended: begin the next one at once, unless this copy's fragment is over."""
+        if target > -1:
+            if copy.fragment_ticks >= target:
+                copy.stopped = self._any_stopped = True
+            else:
+                self._reset(copy)
+        elif self._starts_left > 0:
+            self._starts_left -= 1
+            self._reset(copy)
+        else:
+            copy.stopped = self._any_stopped = True
+
+    def _reset(self, copy: EnvCopy) -> None:
+        """Begin an episode in ``copy``."""
+        self._regular = False
+        number = copy.episode_count
+        copy.episode_count += 1
+        seed = copy.seeds[number]
+        present = tuple(seated.policy_id for seated in self.table.by_id.values() if not seated.removed)
+        episode = Episode(
+            make_eps_id(self.worker_index, copy.index, number), seed, copy.index, self.worker_index, present, self.match_state
+        )
+        copy.episode = episode
+        match = episode.match = self.router.begin(episode)
+        copy.options = None
+        if match is not None:
+            if match.seed is not None:
+                episode.seed = match.seed
+            if match.options is not None:
+                copy.options = dict(match.options)
+        copy.tick = copy.idle_ticks = copy.zero_tick_calls = 0
+        copy.needs_reset = False
+        copy.lives = {}
+        copy.seen = set()
+        copy.log = []
+        started = perf_counter()
+        try:
+            if copy.options is None:
+                observations, infos = copy.env.reset(seed=episode.seed)
+            else:
+                observations, infos = copy.env.reset(seed=episode.seed, options=copy.options)
+        except Exception as error:
+            self._blame(copy, {}, error)
+        self.timers["env"] += perf_counter() - started
+        copy.cascades = hasattr(copy.env, "next_call_is_decision")
+        self._cascading = self._cascading or copy.cascades
+        for hook in self._callbacks.get("on_episode_start", ()):
+            hook(episode)
+        self._observe(copy, observations, infos, ())
+        if self._surroundings.global_state:
+            copy.global_state = read_global_state(copy.env)
+
+    # ------------------------------------------------------------------ taking in, agent by agent
+
+    def _take_in(self, copy: EnvCopy, obs: Any, rewards: Any, terminateds: Any, truncateds: Any, infos: Any, elapsed: int) -> None:
+        """What one call of ``step`` returned, in any form that the contract allows."""
+        lives, episode = copy.lives, copy.episode
+        pay_lives, payments = self._pay_lives, self._payments
+        if self._surroundings.sums:
+            self._results.extend((lives[agent], info) for agent, info in infos.items() if info and agent in lives)
+        for agent, reward in rewards.items():
+            life = lives.get(agent)
+            if life is not None:
+                pay_lives.append(life)
+                payments.append(reward)
+            else:
+                self._uncredit(copy, agent, reward)
+        if elapsed < 0:
+            self._blame(copy, copy.log[-1] if copy.log else {}, EnvError(f"elapsed_ticks is {elapsed!r}; expected a whole number ≥ 0."))
+        copy.tick += elapsed
+        copy.fragment_ticks += elapsed
+        over = ""
+        ended: dict[Any, int] = {}
+        final_agents: Any = ()
+        if any(terminateds.values()) or any(truncateds.values()):
+            for agent, flag in truncateds.items():
+                if flag:
+                    ended[agent] = TRUNCATED
+            for agent, flag in terminateds.items():
+                if flag:
+                    ended[agent] = TERMINATED
+            everyone = ended.pop("__all__", 0)
+            if everyone:
+                over = "terminated" if everyone == TERMINATED else "truncated"
+            final_agents = self._end_lives(copy, ended, everyone, obs, infos)
+        self._observe(copy, obs, infos, final_agents)
+        if not over and (ended or not copy.due):
+            over = self._unsaid_end(copy, obs, infos)
+        if over:
+            episode_length = copy.tick
+            self._over.append((episode, episode_length, over))
+            copy.needs_reset = True
+            copy.due, copy.due_lives = (), []
+            return
+        if elapsed == 0:
+            copy.zero_tick_calls += 1
+            if copy.zero_tick_calls > MAX_ZERO_TICK_CALLS:
+                self._blame(
+                    copy, {}, EnvError(f"{copy.zero_tick_calls} calls of step in a row took no tick; expected the game's clock to go on.")
+                )
+        else:
+            copy.zero_tick_calls = 0
+        if copy.due:
+            copy.idle_ticks = 0
+        else:
+            copy.idle_ticks += elapsed
+            if copy.idle_ticks > self._max_idle_ticks:
+                self._blame(
+                    copy,
+                    {},
+                    EnvError(
+                        f"nobody was due for {copy.idle_ticks} ticks (max_idle_ticks {self._max_idle_ticks}); expected an observation for "
+                        "an agent, or the episode's end by terminateds/truncateds['__all__']."
+                    ),
+                )
+
+    def _uncredit(self, copy: EnvCopy, agent: Any, reward: Any) -> None:
+        try:
+            copy.episode.uncredit(agent, float(reward))
+        except (TypeError, ValueError):
+            self._blame(copy, {}, EnvError(f"the reward of agent {agent!r} is {reward!r}; expected a number."))
+
+    def _end_lives(self, copy: EnvCopy, ended: dict[Any, int], everyone: int, obs: Any, infos: Any) -> set[Any]:
+        """End the lives that ``ended`` (own flags) and ``everyone`` (``__all__``) name; returns agents whose observation is final."""
+        lives = copy.lives
+        final_agents: set[Any] = set()
+        if everyone:
+            final_agents.update(obs)
+        for agent in list(lives) if everyone else list(ended):
+            flag = ended.get(agent, everyone)
+            info = infos.get(agent) or {}
+            if agent in obs and (everyone or "final_observation" not in info):
+                final = obs[agent]
+                final_agents.add(agent)
+            else:
+                final = info.get("final_observation", _NOTHING)
+            life = lives.pop(agent, None)
+            if life is None:
+                continue
+            cause = info.get("end_cause")
+            if cause is not None and cause not in _CAUSES:
+                self._blame(copy, {}, EnvError(f"infos[{agent!r}]['end_cause'] is {cause!r}; expected one of {', '.join(END_CAUSES)}."))
+            self._ends.append((copy, copy.episode, agent, life, flag, 0 if cause is None else _CAUSES[cause], copy.tick, final, info))
+        copy.seen.update(final_agents)
+        copy.seen.update(ended)
+        return final_agents
+
+    def _unsaid_end(self, copy: EnvCopy, obs: Any, infos: Any) -> str:
+        """Whether the episode ended though the environment never said ``__all__``; how."""
+        agents = getattr(copy.env, "agents", None)
+        if agents is not None and len(agents) == 0:
+            if copy.lives:
+                self._obs = self._obs[: len(self._obs) - len(copy.due)]
+                self._obs_lives = self._obs_lives[: len(self._obs_lives) - len(copy.due)]
+                self._end_lives(copy, {}, TRUNCATED, obs, infos)
+            return "agents_empty"
+        if not copy.lives and not copy.due and copy.possible and copy.possible <= copy.seen:
+            return "all_done"
+        return ""
+
+    def _observe(self, copy: EnvCopy, obs: Any, infos: Any, final_agents: Any) -> None:
+        """New observations: begin lives, note who is due."""
+        lives = copy.lives
+        obs_rows, obs_lives = self._obs, self._obs_lives
+        due: list[Any] = []
+        due_lives: list[int] = []
+        informed = any(infos.values())
+        for agent, observation in obs.items():
+            if agent in final_agents:
+                continue
+            life = lives.get(agent)
+            if life is None:
+                life = self._begin_life(copy, agent)
+                if informed and infos.get(agent) and "parent" in infos[agent]:
+                    self._note_parent(copy, life, infos[agent]["parent"], obs, final_agents)
+            if informed:
+                info = infos.get(agent)
+                if info and "action_mask" in info:
+                    self._masks.append((len(obs_rows), info["action_mask"]))
+            due.append(agent)
+            due_lives.append(life)
+            obs_rows.append(observation)
+            obs_lives.append(life)
+        copy.due = tuple(due)
+        copy.due_lives = due_lives
+        copy.observations = obs
+        copy.infos = infos
+
+    def _begin_life(self, copy: EnvCopy, agent: Any) -> int:
+        episode = copy.episode
+        seat = episode.seats.get(agent)
+        if seat is None:
+            policy_id = self.router.policy_for(agent, episode)
+            seated = self.table.by_id.get(policy_id)
+            if seated is None or seated.removed:
+                raise RunError(f"agent {agent!r} was given to policy {policy_id!r}, which is not on this worker.")
+            seat = episode.seats[agent] = (policy_id, seated.actor.version)
+        else:
+            seated = self.table.by_id[seat[0]]
+        number = episode.life_counts.get(agent, 0)
+        episode.life_counts[agent] = number + 1
+        copy.seen.add(agent)
+        life = self.ledger.begin(
+            agent,
+            store=seated.store,
+            policy=seated.index,
+            env=copy.index,
+            slot=self._surroundings.slot(agent),
+            eps_id=episode.episode_id,
+            number=number,
+            record=seated.record and (episode.match is None or self.router.learns(agent, episode)),
+        )
+        copy.lives[agent] = life
+        self.table.begin_life(seated, life)
+        if self._any_scripted and not isinstance(seated.actor, Policy):
+            self._scripted[life] = seated.actor.begin_life()
+        return life
+
+    def _note_parent(self, copy: EnvCopy, life: int, parent: Any, obs: Any, final_agents: Any) -> None:
+        """Link ``life`` to the row that ``parent`` has open after this call, if it has one."""
+        parent_life = copy.lives.get(parent)
+        if parent_life is not None and not (parent in obs and parent not in final_agents):
+            self._parents.append((life, parent_life))
+
+    # ------------------------------------------------------------------ into the ledger
+
+    def _flush(self, group: list[EnvCopy]) -> None:
+        """Bring a round's payments, ends and observations into the ledger, in that order."""
+        ledger = self.ledger
+        lives = ledger.lives
+        if self._payments:
+            paid = self._round_lives if self._regular else np.array(self._pay_lives, np.int64)
+            try:
+                rewards = np.array(self._payments, np.float64)
+            except (TypeError, ValueError):
+                rewards = np.zeros(0)
+            if rewards.shape != (len(paid),):
+                self._blame_payment()
+            ledger.pay(paid, rewards, self._tick[lives.env[paid]])
+        if self._results:
+            self._surroundings.note_results(ledger, self._results)
+        for copy in group:
+            self._tick[copy.index] = copy.tick
+        cut_off = self._flush_ends() if self._ends else []
+        for episode, length, end in self._over:
+            record = episode.record(length, end)
+            self._finished.append(record)
+            for hook in self._callbacks.get("on_episode_end", ()):
+                hook(episode, record)
+        if self._obs:
+            if not self._regular:
+                self._round_lives = np.array(self._obs_lives, np.int64)
+            self._flush_observations(self._round_lives)
+        else:
+            self._round_lives = np.zeros(0, np.int64)
+        if self._surroundings.joins:
+            self._surroundings.joint_observe(ledger, [copy.index for copy in group], self._round_lives)
+            self._surroundings.joint_finals(ledger, cut_off)
+        for life, parent in self._parents:
+            ledger.set_parent(life, parent)
+        self._obs, self._obs_lives, self._pay_lives, self._payments = [], [], [], []
+        if not self._regular:
+            self._masks, self._ends, self._parents, self._over, self._results = [], [], [], [], []
+        self._regular = True
+
+    def _flush_ends(self) -> list[tuple[int, int]]:
+        """End lives; returns the (life, final row) whose joint picture waits for the others' new observations."""
+        ledger, table = self.ledger, self.ledger.lives
+        finals: dict[int, list[int]] = {}
+        for at, end in enumerate(self._ends):
+            if end[7] is not _NOTHING:
+                finals.setdefault(int(table.store[end[3]]), []).append(at)
+        row_of: dict[int, int] = {}
+        for store, places in finals.items():
+            lives = np.array([self._ends[at][3] for at in places], np.int64)
+            rows = ledger.final(store, lives)
+            self._write(store, rows, lives, [self._ends[at][7] for at in places], [self._ends[at] for at in places])
+            for at, row in zip(places, range(rows.start, rows.stop), strict=True):
+                row_of[at] = row
+        for at, (_, episode, agent, life, flag, cause, tick, _, _) in enumerate(self._ends):
+            final_row = row_of.get(at, -1)
+            if flag == TRUNCATED and final_row < 0:
+                episode.num_truncated_without_observation += 1
+            episode.num_agent_steps += int(table.count[life])
+            episode.returns[agent] = episode.returns.get(agent, 0.0) + float(table.returned[life])
+            ledger.end(life, flag, tick=tick, cause=cause, final_row=final_row)
+            if self._any_scripted:
+                self._scripted.pop(life, None)
+        if not self._surroundings.joins:
+            return []
+        over = {copy.index for copy, episode, *_ in self._ends if any(episode is one[0] for one in self._over)}
+        return self._surroundings.joint_ends(ledger, [(end[3], end[4], row_of.get(at, -1)) for at, end in enumerate(self._ends)], over)
+
+    def _flush_observations(self, lives: Ints) -> None:
+        ledger = self.ledger
+        ticks = self._tick[ledger.lives.env[lives]]
+        if len(ledger.stores) == 1:
+            self._write(0, ledger.observe(0, lives, ticks), lives, self._obs)
+            if self._masks:
+                self._write_info_masks(lives)
+        else:
+            which = ledger.lives.store[lives]
+            for store in np.unique(which).tolist():
+                mine = np.flatnonzero(which == store)
+                own = lives[mine]
+                self._write(store, ledger.observe(store, own, ticks[mine]), own, [self._obs[at] for at in mine.tolist()])
+            if self._masks:
+                self._write_info_masks(lives)
+        for store in self.table.masked_stores:
+            self._check_blocked(store, lives)
+
+    def _write(self, store: int, rows: slice, lives: Ints, values: list[Any], ends: list[Any] | None = None) -> None:
+        """Write observations into fresh rows of one store, with everything that stands beside them."""
+        seated = self.table.member_of(store)
+        codec = seated.actor.observation
+        columns = self.ledger.stores[store].columns
+        try:
+            if codec.masked:
+                pairs = [split_mask(value) for value in values]
+                values = [pair[0] for pair in pairs]
+                self._write_masks(store, rows, [pair[1] for pair in pairs])
+            elif "action_mask" in columns:
+                columns["action_mask"][rows] = True
+            if codec.structured:
+                codec.encode_columns(values, {name: columns[name][rows] for name in codec.columns})
+            else:
+                codec.encode(values, columns["obs"][rows])
+        except (MarlError, TypeError, ValueError, KeyError, IndexError) as error:
+            self._blame_observation(store, lives, values, error)
+        self.table.note_state(store, rows, lives)
+        if self._surroundings.active:
+            table = self.ledger.lives
+            if ends is None:
+                copies = [self.copies[env] for env in table.env[lives].tolist()]
+                infos = [copy.infos.get(table.agent[life]) or {} for copy, life in zip(copies, lives.tolist(), strict=True)]
+                states = [copy.global_state for copy in copies]
+            else:
+                over = {id(episode) for episode, _, _ in self._over}
+                infos = [end[8] for end in ends]
+                infos = [{**info, "member_alive": info["final_member_alive"]} if "final_member_alive" in info else info for info in infos]
+                states = [end[0].final_global_state if id(end[1]) in over else end[0].global_state for end in ends]
+            self._surroundings.write(self.ledger, store, rows, lives, infos, states)
+
+    def _write_masks(self, store: int, rows: slice, masks: list[Any]) -> None:
+        column = self.ledger.stores[store].columns["action_mask"]
+        codec = self.table.member_of(store).actor.action
+        if codec.discrete:
+            column[rows] = np.concatenate(masks).reshape(len(masks), codec.mask_size)
+        else:
+            for at, mask in zip(range(rows.start, rows.stop), masks, strict=True):
+                column[at] = codec.flat_mask(mask)
+
+    def _write_info_masks(self, lives: Ints) -> None:
+        """Masks that came in infos; a store gets its mask column when the first one comes."""
+        table = self.ledger.lives
+        for at, mask in self._masks:
+            life = int(lives[at])
+            store = int(table.store[life])
+            self.table.need_mask(store)
+            codec = self.table.member_of(store).actor.action
+            try:
+                self.ledger.stores[store].columns["action_mask"][table.row[life]] = codec.flat_mask(mask)
+            except MaskError as error:
+                self._blame(self.copies[int(table.env[life])], {}, EnvError(f"agent {table.agent[life]!r}: {error}"))
+
+    def _check_blocked(self, store: int, lives: Ints) -> None:
+        """An all-zero mask for a due agent is an error."""
+        table = self.ledger.lives
+        mine = lives if len(self.ledger.stores) == 1 else lives[table.store[lives] == store]
+        masks = self.ledger.stores[store].columns["action_mask"][table.row[mine]]
+        codec = self.table.member_of(store).actor.action
+        for part in codec.parts:
+            if part.n:
+                allowed = masks[:, part.mask : part.mask + part.n].any(axis=1)
+                if not allowed.all():
+                    life = int(mine[np.flatnonzero(~allowed)[0]])
+                    self._blame(
+                        self.copies[int(table.env[life])],
+                        {},
+                        MaskError(
+                            f"the action mask of agent {table.agent[life]!r}, which is due, allows no action; "
+                            "expected at least one, or no observation for an agent that need not act."
+                        ),
+                    )
+
+    # ------------------------------------------------------------------ whose fault
+
+    def _blame(self, copy: EnvCopy, actions: dict[Any, Any], error: Exception) -> NoReturn:
+        """Raise ``error`` with where it happened: environment, seed, episode, step, actions."""
+        episode = copy.episode
+        name = getattr(copy.env, "name", None) or type(copy.env).__name__
+        place = f"copy {copy.index} of worker {self.worker_index}"
+        where = f"environment {name!s}, {place}, episode {episode.episode_id} (seed {episode.seed}), call {len(copy.log)}"
+        shown = f", actions {actions!r}" if actions else ""
+        if isinstance(error, MarlError):
+            raise type(error)(f"{where}{shown}: {error}") from error.__cause__
+        trace = "".join(traceback.format_exception(error)).rstrip()
+        raise EnvError(f"{trace}\n\nThe environment raised the error above in {where}{shown}.") from error
+
+    def _blame_payment(self) -> NoReturn:
+        table = self.ledger.lives
+        lives = self._round_lives.tolist() if self._regular else self._pay_lives
+        for life, reward in zip(lives, self._payments, strict=True):
+            try:
+                float(reward)
+            except (TypeError, ValueError):
+                message = f"the reward of agent {table.agent[life]!r} is {reward!r}; expected a number."
+                self._blame(self.copies[int(table.env[life])], {}, EnvError(message))
+        raise EnvError("rewards could not be read as numbers.")
+
+    def _blame_observation(self, store: int, lives: Ints, values: list[Any], error: Exception) -> NoReturn:
+        codec = self.table.member_of(store).actor.observation
+        table = self.ledger.lives
+        for life, value in zip(lives.tolist(), values, strict=True):
+            try:
+                codec.encode_one(value)
+            except (MarlError, TypeError, ValueError, KeyError, IndexError) as own:
+                self._blame(
+                    self.copies[int(table.env[life])],
+                    {},
+                    EnvError(f"agent {table.agent[life]!r}: {own} (its observation space: {codec.inner})"),
+                )
+        raise error
+
+    # ------------------------------------------------------------------ for users' hands
+
+    def foreach_env(self, function: Callable[[Any], Any]) -> list[Any]:
+        """``function(env)`` for every copy, in order."""
+        with self._streams:
+            self._ensure_copies()
+            return [function(copy.env) for copy in self.copies]
+
+    def reset_all(self) -> None:
+        """Drop every open episode and row; the next ``sample`` begins new episodes."""
+        for copy in self.copies:
+            if not copy.needs_reset:
+                for life in copy.lives.values():
+                    self.ledger.drop(life)
+                copy.lives = {}
+                copy.due, copy.due_lives = (), []
+                copy.needs_reset = True
+        self.ledger.forget_rows()
+
+    def close(self) -> None:
+        """Close the environments."""
+        for copy in self.copies:
+            close = getattr(copy.env, "close", None)
+            if close is not None:
+                close()
+        self.copies = []
+
+
+def _five_values(result: Any) -> str:
+    count = len(result) if isinstance(result, tuple) else None
+    found = f"a tuple of {count}" if count is not None else f"a {type(result).__name__}"
+    hint = " (Gym's old form; terminated and truncated are two)" if count == 4 else ""
+    return f"step() returned {found}{hint}; expected (observations, rewards, terminateds, truncateds, infos)."
