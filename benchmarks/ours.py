@@ -26,11 +26,12 @@ PPO: dict[str, Any] = {
 
 
 def sampling(keys: Mapping[str, Any], *, num_env_steps: int) -> Callable[[], Work]:
-    """One ``Sampler.sample`` a call: actions, log-probabilities and values of the policies included."""
+    """One ``Sampler.sample`` a call, ``num_env_steps`` in all copies together; log-probabilities and values of the policies included."""
     sampler = marl.Sampler(**keys)
+    each = max(1, num_env_steps // keys["envs_per_worker"])
 
     def run() -> Work:
-        batch, _ = sampler.sample(num_env_steps=num_env_steps)
+        batch, _ = sampler.sample(num_env_steps=each)
         return Work(batch.num_env_steps, batch.num_agent_steps)
 
     return run
