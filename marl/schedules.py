@@ -52,7 +52,8 @@ class Schedule(BaseModel):
         if isinstance(given, (list, tuple)):
             return {"points": given}
         if not isinstance(given, (dict, Schedule)):
-            raise ValueError(f"{given!r} is not a schedule; expected a number, [[step, value], …] or {{points: …, over: env_steps | agent_steps}}")
+            forms = "a number, [[step, value], …] or {points: …, over: env_steps | agent_steps}"
+            raise ValueError(f"{given!r} is not a schedule; expected {forms}")
         return given
 
     @field_validator("points")
