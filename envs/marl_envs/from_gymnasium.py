@@ -18,10 +18,10 @@ import numpy as np
 from marl.env import AgentDict, BaseMultiAgentEnv, EnvContext, ResetReturn, StepReturn
 from marl.errors import ConfigError, EnvError, PluginError, Problem
 from marl.registry import Adapter, creation_rule
+from marl_envs.forwarding import EVERYTHING, forward
 
 AGENT = "agent_0"
 PREFIX = "gymnasium"
-FORWARDED = ("elapsed_ticks", "next_call_is_decision", "discounts", "max_idle_ticks", "global_state", "get_state", "set_state")
 
 
 class GymnasiumEnv(BaseMultiAgentEnv):
@@ -41,10 +41,13 @@ class GymnasiumEnv(BaseMultiAgentEnv):
         self.action_spaces = {AGENT: env.action_space}
         self.metadata = env.metadata
         self.render_mode = env.render_mode
-        self._step = self.env.step
+        self.unwrapped = env.unwrapped
+        self._step = env.step
+        forward(self, "unwrapped", EVERYTHING)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> ResetReturn:
         observation, info = self.env.reset(seed=seed, options=options)
+        forward(self, "unwrapped", EVERYTHING)  # members that came with the first reset
         return {AGENT: observation}, {AGENT: info}
 
     def step(self, actions: AgentDict, /) -> StepReturn:
@@ -62,11 +65,6 @@ class GymnasiumEnv(BaseMultiAgentEnv):
 
     def close(self) -> None:
         self.env.close()
-
-    def __getattr__(self, name: str) -> Any:
-        if name in FORWARDED:
-            return getattr(self.env.unwrapped, name)
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def __repr__(self) -> str:
         return f"GymnasiumEnv({self.env})"

@@ -14,8 +14,8 @@ from gymnasium import spaces
 from marl.env import AgentDict, BaseMultiAgentEnv, EnvContext, ResetReturn, StepReturn
 from marl.errors import EnvError, PluginError
 from marl.registry import Adapter
+from marl_envs.forwarding import EVERYTHING, forward
 
-FORWARDED = ("elapsed_ticks", "next_call_is_decision", "discounts", "max_idle_ticks", "global_state", "get_state", "set_state")
 BASE = "MultiAgentEnv"
 
 
@@ -29,9 +29,11 @@ class RLlibEnv(BaseMultiAgentEnv):
         self.action_spaces = {agent: self.action_space(agent) for agent in self.possible_agents}
         self.metadata = getattr(env, "metadata", {})
         self.render_mode = getattr(env, "render_mode", None)
+        forward(self, "env", EVERYTHING)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> ResetReturn:
         observations, infos = self.env.reset(seed=seed, options=options)
+        forward(self, "env", EVERYTHING)  # members that came with the first reset
         return observations, infos or {}
 
     def step(self, actions: AgentDict, /) -> StepReturn:
@@ -48,11 +50,6 @@ class RLlibEnv(BaseMultiAgentEnv):
 
     def close(self) -> None:
         self.env.close()
-
-    def __getattr__(self, name: str) -> Any:
-        if name in FORWARDED:
-            return getattr(self.env, name)
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def __repr__(self) -> str:
         return f"RLlibEnv({self.env})"

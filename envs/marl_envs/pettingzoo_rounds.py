@@ -12,10 +12,10 @@ import numpy as np
 
 from marl.env import AgentDict, BaseMultiAgentEnv, ResetReturn, StepReturn
 from marl.errors import EnvError, MaskError
+from marl_envs.forwarding import TIMING, forward
 from marl_envs.pettingzoo_bare import Bare, FreshObservations, bare, checked_action, global_state_of, num_discrete
 
 MASK = "action_mask"
-FORWARDED = ("elapsed_ticks", "next_call_is_decision", "discounts", "max_idle_ticks")
 
 
 class RoundGame(BaseMultiAgentEnv):
@@ -47,6 +47,7 @@ class RoundGame(BaseMultiAgentEnv):
         if state is not None:
             self.global_state = state
             self.global_state_space = getattr(game, "state_space", None)
+        forward(self, "_game", TIMING)
 
     def observation_space(self, agent: Any) -> Any:
         return self._game.observation_space(agent)
@@ -95,11 +96,6 @@ class RoundGame(BaseMultiAgentEnv):
 
     def close(self) -> None:
         self.env.close()
-
-    def __getattr__(self, name: str) -> Any:
-        if name in FORWARDED:
-            return getattr(self._game, name)
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def __repr__(self) -> str:
         return f"RoundGame({self._game})"

@@ -13,10 +13,10 @@ import numpy as np
 
 from marl.env import AgentDict, BaseMultiAgentEnv, ResetReturn, StepReturn
 from marl.errors import EnvError, MaskError
+from marl_envs.forwarding import TIMING, forward
 from marl_envs.pettingzoo_bare import FreshObservations, bare, checked_action, global_state_of, num_discrete
 
 MASK = "action_mask"
-FORWARDED = ("elapsed_ticks", "next_call_is_decision", "discounts", "max_idle_ticks")
 
 
 class TurnGame(BaseMultiAgentEnv):
@@ -48,6 +48,7 @@ class TurnGame(BaseMultiAgentEnv):
         if state is not None:
             self.global_state = state
             self.global_state_space = getattr(game, "state_space", None)
+        forward(self, "_game", TIMING)
 
     @property
     def agents(self) -> list[Any]:
@@ -101,11 +102,6 @@ class TurnGame(BaseMultiAgentEnv):
 
     def close(self) -> None:
         self.env.close()
-
-    def __getattr__(self, name: str) -> Any:
-        if name in FORWARDED:
-            return getattr(self._game, name)
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def __repr__(self) -> str:
         return f"TurnGame({self._game})"
