@@ -128,8 +128,8 @@ def write_report() -> None:
     lines = [
         "# Learning",
         "",
-        "Written by `python -m benchmarks.learn report` from `docs/results/*.json`. Medians over seeds; scores are greedy and of fresh episodes; a",
-        "random player is the control. `make learn ROW=name` trains a row again, seed by seed (delete its file, or `ARGS=--again`).",
+        "Written by `python -m benchmarks.learn report` from `docs/results/*.json`. Medians over seeds; scores are greedy, of fresh",
+        "episodes; a random player is the control. `make learn ROW=name` trains a row again, seed by seed (delete its file, or `ARGS=--again`).",
         "",
         "| row | bar | median | seeds | random | met | wall time a seed | command |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
