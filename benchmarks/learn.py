@@ -129,7 +129,7 @@ def write_report() -> None:
         "# Learning",
         "",
         "Written by `python -m benchmarks.learn report` from `docs/results/*.json`. Medians over seeds; scores are greedy, of fresh",
-        "episodes; a random player is the control. `make learn ROW=name` trains a row again, seed by seed (delete its file, or `ARGS=--again`).",
+        "episodes; a random player is the control. `make learn ROW=name` trains a row again, seed by seed (`ARGS=--again`: anew).",
         "",
         "| row | bar | median | seeds | random | met | wall time a seed | command |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
