@@ -269,6 +269,8 @@ def final_observation_out_of_bounds(
         observations["b"] = self.see()
         truncateds["b"] = True
         self.acting = lambda: {"a", "b", "m"} if self.t == 6 else Game.acting(self)
+    if t == 8:
+        observations["b"] = self.see()
 
 
 @fault("observation-not-finite", "a", 4)
