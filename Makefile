@@ -55,6 +55,7 @@ bench: $(VENV)/.installed ## the speed table; ARGS="W1 W4" for some rows
 .venv-peers-rllib/.installed: benchmarks/peers/requirements-rllib.txt
 	@test -x .venv-peers-rllib/bin/python || $(PYTHON) -m venv .venv-peers-rllib
 	@.venv-peers-rllib/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@.venv-peers-rllib/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
 .venv-peers-sb3/.installed: benchmarks/peers/requirements-sb3.txt
@@ -63,7 +64,8 @@ bench: $(VENV)/.installed ## the speed table; ARGS="W1 W4" for some rows
 	@touch $@
 
 bench-peers: $(VENV)/.installed .venv-peers-rllib/.installed .venv-peers-sb3/.installed ## the same workloads on RLlib and Stable-Baselines3, side by side
-	PYTHONPATH=.:envs .venv-peers-rllib/bin/python -m benchmarks.peers.our_adapter_on_rllib
+	.venv-peers-rllib/bin/python -m pytest -q tests/adapters/test_rllibs_own_classes.py
+	.venv-peers-rllib/bin/python -W ignore -m benchmarks.peers.our_adapter_on_rllib
 	$(BIN)/python -m benchmarks peers $(ARGS)
 
 wheel-test: $(VENV)/.installed ## build the wheel and use it outside the checkout
