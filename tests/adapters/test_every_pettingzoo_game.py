@@ -6,6 +6,7 @@ import importlib
 import random
 import warnings
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ VARIANTS = [
     (WALKERS, {"max_cycles": 120, "terminate_on_fall": False, "shared_reward": False}),  # walkers fall and leave one by one
     ("mpe2/simple_spread_v3", {"continuous_actions": True}),
     ("mpe2/simple_world_comm_v3", {"continuous_actions": True}),
-    ("pettingzoo/classic/texas_holdem_v4", {"num_players": 6}),  # who folds at once is done while others play on
+    ("pettingzoo/classic/texas_holdem_v4", {"num_players": 6}),  # a player may win without having acted
     ("pettingzoo/classic/texas_holdem_no_limit_v6", {"num_players": 6}),
     ("pettingzoo/classic/hanabi_v5", {"players": 4}),
 ]
@@ -133,6 +134,23 @@ def test_the_extra_installs_every_family() -> None:
     assert len(GAMES) == 26
     for family, count in zip(FAMILIES, (9, 3, 2, 12), strict=True):
         assert sum(name.startswith(family) for name in GAMES) == count
+
+
+def test_the_docs_list_every_game() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "environments.md").read_text()
+    assert [name for name in GAMES if f"| `{name}` |" not in text] == []
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_a_global_state_is_what_its_space_says(name: str) -> None:
+    env = make_env(name, SETTINGS.get(name, {}))
+    env.reset(seed=0)
+    if hasattr(env, "global_state"):
+        state, space = np.asarray(env.global_state()), env.global_state_space
+        assert space is None or state.shape == space.shape
+        assert np.isfinite(state.astype(float)).all()
+    assert hasattr(env, "global_state") == (not name.startswith("pettingzoo/classic/"))
+    env.close()
 
 
 @pytest.mark.parametrize("api", ["default", "aec"])
