@@ -43,7 +43,7 @@ class Toy(BaseMultiAgentEnv):
         num_steps: steps an episode; then everybody is truncated, with a last observation.
         silent: share of agents that get no observation at a step, drawn anew each step.
         shuffle_rewards: rewards come in an order of their own, drawn anew each step.
-        lives_ended: share of agents whose life ends (terminates) at a step.
+        lives_ended: share of agents whose life ends (terminates) at a step; one stays if they are to be absent.
         absent_steps: steps for which an ended agent stays away; 0: its new life begins in the same call, and
             ``infos[agent]["final_observation"]`` is the old life's last observation.
         layout_seed: of the table and of all that is drawn.
@@ -109,6 +109,8 @@ class Toy(BaseMultiAgentEnv):
             living = back_at <= step - 1
             returning = (back_at == step) & ~living
             ends = living & (rng.random(len(agents)) < lives_ended) & (not over)
+            if absent_steps and ends.sum() == living.sum() > 0:
+                ends[np.flatnonzero(living)[0]] = False  # somebody stays: an empty room would end the episode
             quiet = living & ~ends & (rng.random(len(agents)) < silent) & (not over)
             seen = np.flatnonzero((living & ~quiet) | (returning & (not over)))
             paid = rng.permutation(np.flatnonzero(living)) if shuffle_rewards else np.flatnonzero(living)
