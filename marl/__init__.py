@@ -26,12 +26,12 @@ _HOMES = {
         "RunError",
     ),
     "marl.grouping": ("ungroup", "with_agent_groups"),
-    "marl.local": ("Sampler",),
+    "marl.local": ("Sampler", "load_env"),
     "marl.players": ("ConstantPolicy", "Player", "RandomPolicy"),
     "marl.policy": ("Counters", "Discount", "Policy", "PolicySpec", "StackedPolicy"),
     "marl.registry": ("make_env", "register_env"),
     "marl.router": ("Match",),
-    "marl.trainer": ("Trainer", "load_env", "train"),
+    "marl.trainer": ("Trainer", "train"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from marl.grouping import ungroup as ungroup
     from marl.grouping import with_agent_groups as with_agent_groups
     from marl.local import Sampler as Sampler
+    from marl.local import load_env as load_env
     from marl.players import ConstantPolicy as ConstantPolicy
     from marl.players import Player as Player
     from marl.players import RandomPolicy as RandomPolicy
@@ -81,7 +82,6 @@ if TYPE_CHECKING:
     from marl.registry import register_env as register_env
     from marl.router import Match as Match
     from marl.trainer import Trainer as Trainer
-    from marl.trainer import load_env as load_env
     from marl.trainer import train as train
 
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from gymnasium import Space, spaces
 
 from marl.algorithm import Algorithm, Capabilities
 from marl.batch import EpisodeRecord, MultiAgentBatch
-from marl.checkpoint import read_policy
+from marl.checkpoint import check_trust, find_checkpoint, read_policy, references_in
+from marl.checkpoint import load_config as load_saved_config
 from marl.checkpoint.policies import build_policy
-from marl.config import EvaluationConfig, PolicyEntry, RunConfig, load_config, names_checkpoint
+from marl.config import EvaluationConfig, LearnerEntry, PolicyEntry, RunConfig, load_config, names_checkpoint
 from marl.config.build_env import AgentsOfEnv, agents_of_env, build_env
+from marl.config.parse import ROUTES
 from marl.errors import ConfigError, PolicyError, Problem
 from marl.hooks import HOOKS, hooked
 from marl.players import ConstantPolicy, RandomPolicy, ScriptedPlayer
@@ -41,6 +43,7 @@ class Plan:
         entries, specs: of every policy, learned or player; both grow with ``add_policy``.
         algorithms: policy → the class that makes a worker's copy of it.
         needs: policy → optional columns that its learner wants.
+        has_global_state: the environment offers one.
         probe: the environment that was asked; the first worker takes it as its first copy.
     """
 
@@ -50,6 +53,7 @@ class Plan:
     specs: dict[str, PolicySpec]
     algorithms: dict[str, type[Algorithm]]
     needs: dict[str, frozenset[str]]
+    has_global_state: bool = False
     probe: Any = field(default=None, repr=False)
 
     def router(self, section: RunConfig | EvaluationConfig | None = None, *, in_turn: bool = False) -> Router:
@@ -108,6 +112,7 @@ def make_plan(config: RunConfig) -> Plan:
     probe = Plan(config, AgentsOfEnv((), {}), {}, {}, {}, {}).make_env(worker_index)(0)
     try:
         agents = agents_of_env(probe)
+        has_global_state = any(hasattr(probe, name) for name in ("global_state", "state", "single_observation_spaces"))
         problems: list[Problem] = []
         learned = {policy_id: config.learners[entry.learner].algorithm for policy_id, entry in config.policies.items() if entry.learner}
         needs = {policy_id: _needs(config, policy_id) for policy_id in learned}
@@ -122,8 +127,8 @@ def make_plan(config: RunConfig) -> Plan:
                 specs[policy_id] = spec
         for policy_id, algorithm in learned.items():
             if policy_id in specs:
-                problems += _unfit(policy_id, algorithm.capabilities, specs[policy_id], routers[0], probe)
-        problems += _unneeded(needs, probe)
+                problems += _unfit(policy_id, algorithm.capabilities, specs[policy_id], routers[0], has_global_state)
+        problems += _unneeded(needs, has_global_state)
         if problems:
             raise ConfigError(problems)
     except BaseException:
@@ -131,7 +136,7 @@ def make_plan(config: RunConfig) -> Plan:
         if close is not None:
             close()
         raise
-    return Plan(config, agents, dict(config.policies), specs, learned, needs, probe)
+    return Plan(config, agents, dict(config.policies), specs, learned, needs, has_global_state, probe)
 
 
 def _needs(config: RunConfig, policy_id: str) -> frozenset[str]:
@@ -267,7 +272,7 @@ def action_kind(space: Space[Any]) -> str:
     return "box" if isinstance(space, spaces.Box) else "composite"
 
 
-def _unfit(policy_id: str, can: Capabilities, spec: PolicySpec, router: Router, probe: Any) -> list[Problem]:
+def _unfit(policy_id: str, can: Capabilities, spec: PolicySpec, router: Router, has_global_state: bool) -> list[Problem]:
     """What this game asks and the policy's algorithm cannot do."""
     where = f"policies.{policy_id}.algorithm"
     kind = action_kind(spec.action_space)
@@ -279,23 +284,46 @@ def _unfit(policy_id: str, can: Capabilities, spec: PolicySpec, router: Router, 
         problems.append(Problem(where, "plays groups only, and no group is mapped to it", "groups: {TEAM: [AGENT, …]}"))
     if can.fixed_assignment and not router.static:
         problems.append(Problem(where, "needs every agent mapped to the same policy in every episode", "use a mapping without draws"))
-    if can.global_state == "required" and not (hasattr(probe, "global_state") or hasattr(probe, "state")):
-        problems.append(
-            Problem(where, f"needs a global state, and {type(probe).__name__} has none", "write global_state() in the environment")
-        )
+    if can.global_state == "required" and not has_global_state:
+        problems.append(Problem(where, "needs a global state, and the environment has none", "write global_state() in the environment"))
     return problems
 
 
-def _unneeded(needs: Mapping[str, frozenset[str]], probe: Any) -> list[Problem]:
-    if hasattr(probe, "global_state") or hasattr(probe, "state") or hasattr(probe, "single_observation_spaces"):
+def _unneeded(needs: Mapping[str, frozenset[str]], has_global_state: bool) -> list[Problem]:
+    if has_global_state:
         return []
-    asking = [policy_id for policy_id, columns in needs.items() if "global_state" in columns]
-    return [
-        Problem(
-            f"policies.{policy_id}", f"its algorithm asks for the column global_state, and {type(probe).__name__} has no global_state()"
-        )
-        for policy_id in asking
-    ]
+    wrong, mend = "its algorithm asks for the column global_state, and the environment has none", "write global_state() in the environment"
+    return [Problem(f"policies.{policy_id}", wrong, mend) for policy_id, columns in needs.items() if "global_state" in columns]
+
+
+def plan_policy(plan: Plan, policy_id: str, entry: PolicyEntry, learner: LearnerEntry | None) -> tuple[RunConfig, Plan]:
+    """``plan`` with one policy more, and the config that says so.
+
+    Raises:
+        ConfigError: its spaces cannot be known, or the game asks what its algorithm cannot do.
+    """
+    problems: list[Problem] = []
+    wanted = plan.config.policies_to_train
+    trained = isinstance(wanted, tuple) and learner is not None and entry.train
+    config = plan.config.model_copy(
+        update={
+            "policies": {**plan.config.policies, policy_id: entry},
+            "learners": {**plan.config.learners, **({policy_id: learner} if learner is not None else {})},
+            "policies_to_train": (*wanted, policy_id) if isinstance(wanted, tuple) and trained else wanted,
+        }
+    )
+    spec = _spec(policy_id, entry, None, plan.agents, None, problems)
+    if spec is not None and learner is not None:
+        plan.algorithms[policy_id] = learner.algorithm
+        plan.needs[policy_id] = frozenset(learner.algorithm.needs(learner.config))
+        problems += _unfit(policy_id, learner.algorithm.capabilities, spec, plan.router(), plan.has_global_state)
+    if problems or spec is None:
+        plan.algorithms.pop(policy_id, None)
+        plan.needs.pop(policy_id, None)
+        raise ConfigError(problems)
+    plan.entries[policy_id], plan.specs[policy_id] = entry, spec
+    plan.config = config
+    return config, plan
 
 
 # ------------------------------------------------------------------ players
@@ -312,7 +340,7 @@ def make_player(entry: PolicyEntry, spec: PolicySpec, *, seed: int, device: str)
     if isinstance(player, str) and names_checkpoint(player):
         return player_from_checkpoint(player, spec, seed=seed, device=device)
     if isinstance(player, type) and issubclass(player, Policy):
-        made = player(spec, **options)
+        made: Any = cast(Any, player)(spec, **options)  # a Policy class of the user's own takes its spec first
         if not isinstance(made, Policy):
             raise PolicyError(f"{where}: {player.__name__} made {made!r}, expected a Policy")
         return made
@@ -408,6 +436,25 @@ def make_workers(
         workers.append(make_worker(plan, index, record=kept, hooks=hooks, probe=plan.probe))
         plan.probe = None
     return workers
+
+
+def load_env(path: Any, *, trust: Sequence[str] = (), env: Any = None) -> Any:
+    """The environment of the run that saved ``path`` (a checkpoint, or a run's directory), wrapped and grouped as it was.
+
+    Args:
+        trust: packages that may be imported besides installed entry points.
+        env: instead of the saved one, where that has no importable name.
+
+    Raises:
+        CheckpointError: the checkpoint is missing or damaged, or names code outside ``trust``.
+    """
+    checkpoint = find_checkpoint(path)
+    keys = ("env", "env_config", "wrappers", "groups")
+    given = [*ROUTES, "policies", "learners", "evaluation", "loggers", "callbacks", *(() if env is None else ("env",))]
+    saved = load_saved_config(checkpoint, trust=trust, given=given)
+    data = {key: saved.get(key) for key in keys}
+    check_trust(references_in(data), trust, where=f"the checkpoint {checkpoint}")
+    return build_env(env if env is not None else data["env"], data["env_config"], data["wrappers"] or (), data["groups"])
 
 
 class Sampler:

@@ -4,7 +4,7 @@ from marl.config.dump import config_to_data
 from marl.config.parse import load_config, names_checkpoint
 from marl.config.plugins import find_algorithm, import_reference, known_algorithms
 from marl.config.run_file import apply_overrides, is_unsaved, parse_yaml, read_run_file, reference_to, write_yaml
-from marl.config.schema import CheckpointConfig, EvaluationConfig, LearnerEntry, PolicyEntry, RunConfig, RunKeys, WrapperEntry
+from marl.config.schema import CheckpointConfig, EvaluationConfig, LearnerEntry, PolicyEntry, RunConfig, RunKeys
 
 __all__ = [
     "CheckpointConfig",
@@ -13,7 +13,6 @@ __all__ = [
     "PolicyEntry",
     "RunConfig",
     "RunKeys",
-    "WrapperEntry",
     "apply_overrides",
     "config_to_data",
     "find_algorithm",

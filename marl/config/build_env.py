@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gymnasium import Space
 
-from marl.config.schema import WrapperEntry
 from marl.env import EnvContext
 from marl.errors import EnvError
 from marl.grouping import with_agent_groups
@@ -19,7 +18,7 @@ from marl.spaces import agent_spaces
 def build_env(
     env: Any,
     env_config: Mapping[str, Any] | None = None,
-    wrappers: Iterable[WrapperEntry] = (),
+    wrappers: Sequence[Any] = (),
     groups: Mapping[str, Sequence[Any]] | None = None,
     *,
     worker_index: int = 0,
@@ -29,13 +28,20 @@ def build_env(
     """One copy of a run's environment: ``make_env``, then the wrappers, innermost first, then the groups."""
     context = EnvContext(env_config, worker_index=worker_index, vector_index=vector_index, num_workers=num_workers)
     made = make_env(env, context=context)
-    entries = list(wrappers)
-    if entries:
-        from marl.wrappers import apply_wrapper
-
-        for entry in entries:
-            made = apply_wrapper(made, entry.wrapper, dict(entry.options))
+    if wrappers:
+        made = _wrapped(made, wrappers)
     return with_agent_groups(made, groups) if groups else made
+
+
+def _wrapped(env: Any, wrappers: Sequence[Any]) -> Any:
+    from marl.wrappers import apply_wrappers  # loaded where a run has wrappers
+
+    pairs = [next(iter(spec.items())) if isinstance(spec, Mapping) else (spec, None) for spec in wrappers]
+    if not any(callable(wrapper) for wrapper, _ in pairs):
+        return apply_wrappers(env, wrappers)
+    for wrapper, options in pairs:
+        env = wrapper(env, **(options or {})) if callable(wrapper) else apply_wrappers(env, [{wrapper: options}])
+    return env
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,6 @@ def config_to_data(config: RunConfig, *, references: bool = True) -> dict[str, A
             data[name] = {key: {"algorithm": one.reference, **_model(one.config)} for key, one in named.items()}
         elif name == "evaluation":
             data[name] = {key: _route(key, getattr(value, key)) for key in EvaluationConfig.model_fields}
-        elif name == "wrappers":
-            data[name] = [{entry.wrapper: dict(entry.options)} if entry.options else entry.wrapper for entry in value]
         elif name in ROUTES:
             data[name] = _route(name, value)
         else:
@@ -56,7 +54,9 @@ def _policy(policy_id: str, entry: PolicyEntry, config: RunConfig) -> dict[str, 
     else:
         keys["player"] = entry.player
         keys.update(entry.options)
-    for key in HOUSE_KEYS[3:]:
+    if not entry.train:
+        keys["train"] = False
+    for key in HOUSE_KEYS[4:]:
         value = getattr(entry, key)
         if value is not None:
             keys[key] = {"gamma": value.gamma, "per": value.per} if key == "discount" else value

@@ -14,7 +14,7 @@ from marl.algorithm import Algorithm, OnPolicy, PluginConfig
 from marl.config import renamed
 from marl.config.plugins import find_algorithm, import_reference
 from marl.config.run_file import is_unsaved, read_run_file
-from marl.config.schema import EvaluationConfig, LearnerEntry, PolicyEntry, RunConfig, RunKeys, WrapperEntry
+from marl.config.schema import EvaluationConfig, LearnerEntry, PolicyEntry, RunConfig, RunKeys
 from marl.errors import ConfigError, PluginError, Problem, did_you_mean
 from marl.metrics import is_metric, known_metrics
 from marl.policy import Discount
@@ -22,7 +22,7 @@ from marl.router import Match, WeightedMatch, check_mapping, parse_match
 from marl.spaces import space_from_json
 
 ROUTES = ("mapping", "policy_mapping_fn", "matches", "match_fn")
-HOUSE_KEYS = ("algorithm", "learner", "player", "init_from", "discount", "observation_space", "action_space")
+HOUSE_KEYS = ("algorithm", "learner", "player", "train", "init_from", "discount", "observation_space", "action_space")
 STOPS = ("num_env_steps", "num_agent_steps", "time_s", "iterations")
 PLAYERS = ("random", "constant")
 
@@ -139,35 +139,26 @@ class _Parse:
             elif name in STOPS and (isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or threshold <= 0):
                 self._wrong(f"stop.{name}", f"found {threshold!r}", "expected a number above 0")
 
-    def _wrappers(self, wrappers: Any) -> tuple[WrapperEntry, ...]:
+    def _wrappers(self, wrappers: Any) -> tuple[Any, ...]:
+        """The run's wrappers, each a name, a callable, or one of them with its options."""
         if wrappers is None:
             return ()
         if isinstance(wrappers, (str, Mapping)) or not isinstance(wrappers, Iterable):
             self._wrong("wrappers", f"found {wrappers!r}", "expected a list of NAME or {NAME: {options}}")
             return ()
-        wrappers = list(wrappers)
-        if not wrappers:
-            return ()
-        from marl.wrappers import check_wrapper  # with it come image tools: loaded where a run has wrappers
-
-        entries = []
-        for index, one in enumerate(wrappers):
-            key = f"wrappers[{index}]"
-            if isinstance(one, WrapperEntry):
-                one = {one.wrapper: one.options}
-            if isinstance(one, Mapping) and len(one) == 1:
-                name, options = next(iter(one.items()))
-            else:
-                name, options = one, None
+        specs = tuple(wrappers)
+        by_name = []
+        for index, spec in enumerate(specs):
+            name = next(iter(spec), None) if isinstance(spec, Mapping) and len(spec) == 1 else spec
             if is_unsaved(name):
-                self._unsaved(key, name)
-            elif isinstance(name, Mapping) or not isinstance(options or {}, Mapping) or not (isinstance(name, str) or callable(name)):
-                self._wrong(key, f"found {one!r}", "expected NAME or {NAME: {options}}")
-            else:
-                name = self._resolved(name, key) if isinstance(name, str) and ":" in name else name
-                self.problems += check_wrapper(name, dict(options or {}), key)
-                entries.append(WrapperEntry(name, dict(options or {})))
-        return tuple(entries)
+                self._unsaved(f"wrappers[{index}]", name)
+            elif not callable(name):
+                by_name.append(spec)
+        if by_name:
+            from marl.wrappers import check_wrappers  # with it come image tools: loaded where a run has wrappers
+
+            self.problems += check_wrappers(by_name)
+        return specs
 
     def _policies_to_train(self, wanted: Any, policies: Mapping[str, PolicyEntry]) -> Any:
         if is_unsaved(wanted):
@@ -186,6 +177,8 @@ class _Parse:
                 self._wrong("policies_to_train", f"there is no policy {name!r}.{did_you_mean(name, policies)}", "name one of policies")
             elif policies[name].learner is None:
                 self._wrong("policies_to_train", f"{name!r} is a player and has no algorithm", "leave it out")
+            elif not policies[name].train:
+                self._wrong("policies_to_train", f"policies.{name}.train is false", "keep one of the two")
         return names
 
     def _names(self, given: Any, key: str, known: tuple[str, ...]) -> tuple[Any, ...]:
@@ -358,6 +351,9 @@ class _Parse:
 
     def _common(self, house: Mapping[str, Any], where: str) -> dict[str, Any]:
         found: dict[str, Any] = {"init_from": house.get("init_from"), "discount": self._discount(house.get("discount"), where)}
+        found["train"] = house.get("train", True)
+        if not isinstance(found["train"], bool):
+            self._wrong(f"{where}.train", f"found {house['train']!r}", "true, or false: it plays with the weights that it is made with")
         if found["init_from"] is not None and (not isinstance(found["init_from"], str) or ":" not in found["init_from"]):
             self._wrong(f"{where}.init_from", f"found {house['init_from']!r}", "expected CHECKPOINT:POLICY")
         for key in ("observation_space", "action_space"):

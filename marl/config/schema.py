@@ -30,14 +30,6 @@ class Section(BaseModel):
 
 
 @dataclass(frozen=True)
-class WrapperEntry:
-    """One wrapper of the run, innermost first: a name or callable, and its keywords."""
-
-    wrapper: Any
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class LearnerEntry:
     """An algorithm's instance: which class, its ``Config``, and the policies that join it.
 
@@ -55,13 +47,15 @@ class LearnerEntry:
 class PolicyEntry:
     """One policy: learned (``learner`` and its ``config``) or a player (``player`` and its ``options``).
 
-    ``discount``: None: the environment's own, or 0.99 per decision. Spaces are given only where the environment cannot be asked.
+    ``train``: False: it plays with the weights that it is made with, and has no learner. ``discount``: None: the environment's own, or
+    0.99 per decision. Spaces are given only where the environment cannot be asked.
     """
 
     learner: str | None = None
     config: PluginConfig | None = None
     player: Any = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    train: bool = True
     init_from: str | None = None
     discount: Discount | None = None
     observation_space: Space[Any] | None = None
@@ -96,9 +90,7 @@ class RunConfig(Section):
 
     env: Any = Field(description="a name, module:Class, class, callable, or (envs_per_worker 1) an instance")
     env_config: dict[str, Any] = Field(default_factory=dict, description="what the environment's creator gets")
-    wrappers: tuple[SkipValidation[WrapperEntry], ...] = Field(
-        default=(), description="a list of NAME or {NAME: {options}}, innermost first"
-    )
+    wrappers: tuple[Any, ...] = Field(default=(), description="list of NAME or {NAME: {options}}, innermost first")
     groups: dict[str, tuple[Any, ...]] | None = Field(default=None, description="group → its agents, who then act as one agent")
     policies: dict[str, SkipValidation[PolicyEntry]] = Field(
         description="policy → its algorithm or player, and keys; default: {default: {algorithm: ppo}}"
