@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from marl.algorithm import PluginConfig
 from marl.errors import ConfigError, Problem
-from marl.policy import ActResult, Counters, Policy, PolicySpec, RecurrentState, StackedPolicy
+from marl.policy import ActResult, ColumnSpec, Counters, Policy, PolicySpec, RecurrentState, StackedPolicy
 from marl.seeding import branch
 from marl.spaces import ActionCodec, ObservationCodec
 from marl_plugins.distributions import ActionDistribution
@@ -28,13 +29,14 @@ _TORCH_ROWS_AT_ONCE = 1024  # rows of one torch pass outside learning: bounds me
 class ActorCriticConfig(PluginConfig):
     """One policy's keys."""
 
-    model: ModelConfig = Field(default_factory=ModelConfig, description="the network")
+    model: ModelConfig = Field(default=ModelConfig(), description="the network")
     observation_filter: Literal["none", "mean_std"] = Field(
-        "none",
+        default="none",
         description="mean_std: observations are normalised by their running mean and standard deviation, cut to ±10; saved with the policy",
     )
     box_actions: Literal["clip", "rescale"] = Field(
-        "clip", description="how real actions are played: clip to the bounds, or rescale from [-1, 1] to the bounds (which must be finite)"
+        default="clip",
+        description="how real actions are played: clip to the bounds, or rescale from [-1, 1] to the bounds (which must be finite)",
     )
 
 
@@ -47,7 +49,7 @@ class ActorCriticPolicy(Policy):
         value_stats: what values are normalised with inside the network (mean 0, variance 1 unless the learner updates them).
     """
 
-    columns = {"action_logp": ((), _FLOAT32), "values": ((), _FLOAT32)}
+    columns: Mapping[str, ColumnSpec] = MappingProxyType({"action_logp": ((), _FLOAT32), "values": ((), _FLOAT32)})
 
     def __init__(self, spec: PolicySpec, *, seed: int, device: str = "cpu") -> None:
         self.spec = spec
@@ -140,7 +142,7 @@ class ActorCriticPolicy(Policy):
         return actions, recurrent_state, {"action_logp": logp, "values": self.value_stats.denormalize(values)}
 
     def action_distribution(self, obs: Any, action_mask: NDArray[np.bool_] | None = None) -> dict[str, Any]:
-        """The distribution for n observations: ``probabilities`` (one ``[n, choices]`` for each choice), ``mean`` and ``std`` ``[n, reals]``."""
+        """For n observations: ``probabilities``, one ``[n, choices]`` for each choice; ``mean`` and ``std`` ``[n, reals]``."""
         return self.distribution.parameters(self._forward(obs)[0], action_mask)
 
     def _stats(self) -> dict[str, RunningStats]:

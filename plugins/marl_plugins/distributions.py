@@ -107,7 +107,7 @@ class ActionDistribution:
         return actions, logp
 
     def parameters(self, outputs: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> dict[str, Any]:
-        """From outputs ``[num_outputs, n]``: ``probabilities``, one ``[n, choices]`` for each choice; ``mean`` and ``std`` ``[n, num_reals]``."""
+        """From outputs ``[num_outputs, n]``: ``probabilities``, ``[n, choices]`` each; ``mean`` and ``std`` ``[n, num_reals]``."""
         logits = outputs[: self.num_choices]
         if mask is not None:
             logits = np.where(mask.T, logits, MASKED)
@@ -123,23 +123,25 @@ class ActionDistribution:
 
     def evaluate(self, outputs: Tensor, actions: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """Log-probability ``[N]`` of stored actions ``[N, *codec.shape]`` and entropy ``[N]``, under outputs ``[N, num_outputs]``."""
-        table = actions.reshape(len(actions), -1)
-        logp = entropy = torch.zeros((), device=outputs.device)
-        logits = outputs[:, : self.num_choices]
+        count = len(actions)
+        table = actions.reshape(count, -1).t()  # [parts, N]: sums over a few choices run along rows of memory, not across
+        outputs = outputs.t()
+        logits = outputs[: self.num_choices]
         if mask is not None:
-            logits = torch.where(mask, logits, MASKED)
+            logits = torch.where(mask.t(), logits, MASKED)
+        logp = entropy = torch.zeros((), device=outputs.device)
         for block in self.blocks:
-            stop = block.start + block.count * block.n
-            log_probs = torch.log_softmax(logits[:, block.start : stop].unflatten(1, (block.count, block.n)), dim=-1)
-            chosen = table[:, block.columns].to(torch.int64)
-            logp = logp + log_probs.gather(-1, chosen.unsqueeze(-1)).squeeze(-1).sum(-1)
-            entropy = entropy - (log_probs.exp() * log_probs).sum((-2, -1))
+            scores = logits[block.start : block.start + block.count * block.n].reshape(block.count, block.n, count)
+            log_probs = torch.log_softmax(scores, dim=1)
+            chosen = table[block.columns].to(torch.int64)
+            logp = logp + log_probs.gather(1, chosen.unsqueeze(1)).sum((0, 1))
+            entropy = entropy - (log_probs.exp() * log_probs).sum((0, 1))
         if self.num_reals:
-            mean = outputs[:, self.num_choices : self.num_choices + self.num_reals]
-            log_std = outputs[:, self.num_choices + self.num_reals :]
-            normals = (table[:, self.real_columns] - mean) * torch.exp(-log_std)
-            logp = logp - (log_std + 0.5 * normals * normals + _HALF_LOG_2PI).sum(-1)
-            entropy = entropy + (log_std + (_HALF_LOG_2PI + 0.5)).sum(-1)
+            mean = outputs[self.num_choices : self.num_choices + self.num_reals]
+            log_std = outputs[self.num_choices + self.num_reals :]
+            normals = (table[self.real_columns] - mean) * torch.exp(-log_std)
+            logp = logp - (log_std + 0.5 * normals * normals + _HALF_LOG_2PI).sum(0)
+            entropy = entropy + (log_std + (_HALF_LOG_2PI + 0.5)).sum(0)
         return logp, entropy
 
 

@@ -44,31 +44,35 @@ Rate = Annotated[Schedule, AfterValidator(_at_least_zero)]
 class PPOConfig(PluginConfig):
     """The learner's keys."""
 
-    lr: Rate = Field(constant(3e-4), description="learning rate; a number or a schedule; ≥ 0")
-    train_batch_rows: int | None = Field(None, ge=1, description="learn as soon as so many rows are there; null: at every iteration's end")
-    gae_lambda: float = Field(0.95, ge=0.0, le=1.0, description="λ of the advantages, per decision; 0 trusts V, 1 trusts returns")
-    clip: Rate = Field(constant(0.2), description="ε: how far the probability ratio counts; a number or a schedule; ≥ 0")
+    lr: Rate = Field(default=constant(3e-4), description="learning rate; a number or a schedule; ≥ 0")
+    train_batch_rows: int | None = Field(
+        default=None, ge=1, description="learn as soon as so many rows are there; null: at every iteration's end"
+    )
+    gae_lambda: float = Field(default=0.95, ge=0.0, le=1.0, description="λ of the advantages, per decision; 0 trusts V, 1 trusts returns")
+    clip: Rate = Field(default=constant(0.2), description="ε: how far the probability ratio counts; a number or a schedule; ≥ 0")
     value_clip: float | None = Field(
-        None,
+        default=None,
         gt=0.0,
         description="how far V may move from its old value in one learning step (in units of normalised values, if so); null: freely",
     )
-    value_coeff: float = Field(1.0, ge=0.0, description="weight of the value loss ½ (V − G)²")
-    entropy_coeff: Rate = Field(constant(0.0), description="weight of the entropy bonus; a number or a schedule; ≥ 0")
-    epochs: int = Field(4, ge=1, description="passes over the train batch")
-    minibatch_rows: int | None = Field(None, ge=1, description="rows of one update of one policy; null: a quarter of its rows")
+    value_coeff: float = Field(default=1.0, ge=0.0, description="weight of the value loss ½ (V − G)²")
+    entropy_coeff: Rate = Field(default=constant(0.0), description="weight of the entropy bonus; a number or a schedule; ≥ 0")
+    epochs: int = Field(default=4, ge=1, description="passes over the train batch")
+    minibatch_rows: int | None = Field(default=None, ge=1, description="rows of one update of one policy; null: a quarter of its rows")
     kl_stop: float | None = Field(
-        None, gt=0.0, description="a policy is left alone for the rest of the step once KL(old, new) is above this, nats; null: never"
+        default=None,
+        gt=0.0,
+        description="a policy is left alone for the rest of the step once KL(old, new) is above this, nats; null: never",
     )
-    kl_coeff: float = Field(0.0, ge=0.0, description="weight of a penalty on KL(old, new)")
-    normalize_advantages: bool = Field(True, description="mean 0, standard deviation 1 over the policy's rows that have a loss")
-    normalize_values: bool = Field(False, description="V is learned in units of the targets' running mean and deviation (PopArt)")
-    max_grad_norm: float | None = Field(0.5, gt=0.0, description="largest norm of one policy's gradient; null: any")
-    optimizer: str = Field("adam", description="adam, or 'module:Class' with the interface of torch.optim")
+    kl_coeff: float = Field(default=0.0, ge=0.0, description="weight of a penalty on KL(old, new)")
+    normalize_advantages: bool = Field(default=True, description="mean 0, standard deviation 1 over the policy's rows that have a loss")
+    normalize_values: bool = Field(default=False, description="V is learned in units of the targets' running mean and deviation (PopArt)")
+    max_grad_norm: float | None = Field(default=0.5, gt=0.0, description="largest norm of one policy's gradient; null: any")
+    optimizer: str = Field(default="adam", description="adam, or 'module:Class' with the interface of torch.optim")
     optimizer_options: Mapping[str, Any] = Field(default_factory=dict, description="its keyword arguments but lr; for adam: betas, eps")
-    max_version_lag: int = Field(1, ge=0, description="rows from weights older than so many versions have no loss")
-    complete_episodes: bool = Field(False, description="fragments end only at ends of episodes")
-    num_threads: int = Field(1, ge=1, description="torch threads while learning")
+    max_version_lag: int = Field(default=1, ge=0, description="rows from weights older than so many versions have no loss")
+    complete_episodes: bool = Field(default=False, description="fragments end only at ends of episodes")
+    num_threads: int = Field(default=1, ge=1, description="torch threads while learning")
 
 
 @dataclass
@@ -119,7 +123,7 @@ class PPO(Algorithm):
     # -- once a train batch
 
     def prepare(self, batch: MultiAgentBatch) -> MultiAgentBatch:
-        """Write ``loss_mask``, ``advantages`` and ``value_targets`` [N] (rewards' unit), and ``inputs`` where observations are normalised."""
+        """Write ``loss_mask``, ``advantages`` and ``value_targets`` [N] (rewards' unit), and ``inputs/…`` with an observation filter."""
         for policy_id, rows in batch.policies.items():
             if policy_id in self._learners and rows.num_rows:
                 self._prepare(self._learners[policy_id].policy, self.specs[policy_id], rows)
@@ -246,7 +250,7 @@ class PPO(Algorithm):
         said: dict[str, Any] = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": mean_entropy, "kl": kl}
         said["clip_fraction"] = ((ratio.detach() - 1.0).abs() > clip).float().mean()
         if hasattr(policy.net, "extra_loss"):
-            extra = policy.net.extra_loss(rows)
+            extra: Tensor = policy.net.extra_loss(rows)  # type: ignore[operator]
             loss = loss + extra
             said["extra_loss"] = extra
         return loss, {name: value.detach() for name, value in said.items()}
