@@ -62,7 +62,7 @@ class PolicyTable:
         self._masked: list[int] = []
         self._stacks: list[StackedPolicy | None] = []
         self._stack_place: list[NDArray[np.intp]] = []
-        self._state: list[dict[str, NDArray[Any]]] = []
+        self.recurrent_state: list[dict[str, NDArray[Any]]] = []
         self.inference_s = 0.0
 
     def add(
@@ -100,7 +100,7 @@ class PolicyTable:
             self._members.append([])
             self._stacks.append(None)
             self._stack_place.append(np.zeros(0, np.intp))
-            self._state.append({})
+            self.recurrent_state.append({})
         store = self._layouts[key]
         rng = generator(self._seed, "policy", self._worker_index, policy_id)
         seated = Seated(policy_id, actor, discount, index, store, rng, record)
@@ -112,7 +112,7 @@ class PolicyTable:
                 self._masked.append(store)
         self._members[store].append(seated)
         for name, (shape, dtype) in recurrent.items():
-            self._state[store][name] = np.zeros((self.ledger.lives.capacity, *shape), dtype)
+            self.recurrent_state[store][name] = np.zeros((self.ledger.lives.capacity, *shape), dtype)
         self._restack(store)
         return seated
 
@@ -157,7 +157,7 @@ class PolicyTable:
 
     def begin_life(self, seated: Seated, life: int) -> None:
         """A life starts with a fresh recurrent state."""
-        state = self._state[seated.store]
+        state = self.recurrent_state[seated.store]
         if state:
             assert isinstance(seated.actor, Policy)
             for name, initial in seated.actor.initial_recurrent_state(1).items():
@@ -169,7 +169,7 @@ class PolicyTable:
 
     def note_state(self, store: int, rows: slice, lives: Ints) -> None:
         """Write the recurrent state with which ``lives`` meet the observations at ``rows``."""
-        for name, state in self._state[store].items():
+        for name, state in self.recurrent_state[store].items():
             self.ledger.stores[store].columns[f"recurrent_state_in/{name}"][rows] = state[lives]
 
     # ------------------------------------------------------------------ answering
@@ -219,7 +219,7 @@ class PolicyTable:
         mask = columns["action_mask"][rows] if "action_mask" in columns else None
         started = perf_counter()
         if isinstance(actor, Policy):
-            state = self._state[seated.store]
+            state = self.recurrent_state[seated.store]
             actions, following, extra = actor.act_batch(
                 _observation(columns, actor, rows),
                 recurrent_state={name: leaf[lives] for name, leaf in state.items()} if state else {},

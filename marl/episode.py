@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from marl.batch import EpisodeRecord
-from marl.seeding import generator
+from marl.seeding import generator, generator_state, set_generator_state
 
 
 def make_eps_id(worker_index: int, env_index: int, count: int) -> int:
@@ -74,6 +74,16 @@ class Episode:
         if self._rng is None:
             self._rng = generator(self.seed, "episode-rng")
         return self._rng
+
+    def rng_state(self) -> dict[str, Any] | None:
+        """The generator's state, or None if nobody asked for it yet."""
+        return None if self._rng is None else generator_state(self._rng)
+
+    def set_rng_state(self, state: dict[str, Any] | None) -> None:
+        """Put back what :meth:`rng_state` gave."""
+        self._rng = None
+        if state is not None:
+            set_generator_state(self.rng, state)
 
     def uncredit(self, agent: Any, reward: float) -> None:
         """Note a reward that belongs to no row."""

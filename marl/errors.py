@@ -48,7 +48,12 @@ class ConfigError(MarlError):
 
 
 class EnvError(MarlError):
-    """An environment broke the contract of ``MultiAgentEnv`` or raised."""
+    """An environment broke the contract of ``MultiAgentEnv`` or raised.
+
+    ``capsule``: the episode up to that call as data, where a sampler raised it; ``marl replay`` runs it again.
+    """
+
+    capsule: dict[str, Any] | None = None
 
 
 class MaskError(EnvError):

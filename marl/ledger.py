@@ -95,6 +95,19 @@ class Store:
         self.columns = {name: larger(column) for name, column in self.columns.items()}
         self.life, self.tick, self.acted, self.version = map(larger, (self.life, self.tick, self.acted, self.version))
 
+    def load(self, rows: Mapping[str, Any]) -> None:
+        """Take the saved open rows of a store of this layout."""
+        count = len(rows["life"])
+        if count > self.capacity:
+            self._grow(count)
+        for name, column in rows["columns"].items():
+            if name not in self.columns:  # a mask column that came with the first mask
+                self.add_observed(name, (column.shape[1:], column.dtype), fill=True)
+            self.columns[name][:count] = column
+        for name in ("life", "tick", "acted", "version"):
+            getattr(self, name)[:count] = rows[name]
+        self.used = count
+
     def keep(self, rows: Ints) -> None:
         """Drop every row but ``rows``, which become rows 0..k-1 in their order."""
         count = len(rows)
@@ -106,7 +119,7 @@ class Store:
 class Lives:
     """The table of lives: parallel columns indexed by life; ended lives are recycled after they shipped."""
 
-    _COLUMNS: tuple[tuple[str, type, Any], ...] = (
+    COLUMNS: tuple[tuple[str, type, Any], ...] = (
         ("store", np.int64, 0),
         ("policy", np.int64, 0),
         ("env", np.int64, 0),
@@ -122,6 +135,7 @@ class Lives:
         ("shipped", np.int64, 0),
         ("count", np.int64, 0),
         ("returned", np.float64, 0.0),
+        ("hash", np.uint64, 0),
         ("parent", np.int64, -1),
         ("parent_number", np.int64, -1),
         ("parent_decision", np.int64, -1),
@@ -142,16 +156,16 @@ class Lives:
     shipped: Ints
     count: Ints
     returned: NDArray[np.float64]
+    hash: NDArray[np.uint64]
     parent: Ints
     parent_number: Ints
     parent_decision: Ints
 
     def __init__(self) -> None:
         self.capacity = 64
-        for name, kind, blank in self._COLUMNS:
+        for name, kind, blank in self.COLUMNS:
             setattr(self, name, np.full(self.capacity, blank, kind))
         self.agent: list[Any] = [None] * self.capacity
-        self.seat: list[tuple[str, int]] = [("", 0)] * self.capacity
         self.parent_agent: list[Any] = [None] * self.capacity
         self.free: list[int] = list(range(self.capacity - 1, -1, -1))
         self.ended: list[int] = []
@@ -161,13 +175,12 @@ class Lives:
         if not self.free:
             old = self.capacity
             self.capacity = 2 * old
-            for name, kind, blank in self._COLUMNS:
+            for name, kind, blank in self.COLUMNS:
                 grown: NDArray[Any] = np.full(self.capacity, blank, kind)
                 grown[:old] = getattr(self, name)
                 setattr(self, name, grown)
             for column in (self.agent, self.parent_agent):
                 column.extend([None] * old)
-            self.seat.extend([("", 0)] * old)
             self.free = list(range(self.capacity - 1, old - 1, -1))
         return self.free.pop()
 
@@ -178,7 +191,7 @@ class Lives:
         gone = np.array(self.ended, np.int64)
         for name in ("row", "final", "parent", "parent_number", "parent_decision"):
             getattr(self, name)[gone] = -1
-        for name in ("flag", "cause", "shipped", "count", "returned"):
+        for name in ("flag", "cause", "shipped", "count", "returned", "hash"):
             getattr(self, name)[gone] = 0
         self.record[gone] = True
         for life in self.ended:
@@ -193,12 +206,16 @@ class Ledger:
     Args:
         layouts: the stores' layouts.
         discounts: policy index → discount; rows of a policy with ``per: tick`` get ``rewards_discounted`` = Σ γⁱ rᵢ.
+
+    Attributes:
+        hashing: keep a running hash of every life's shipped rows, against which a replayed episode is held.
     """
 
     def __init__(self, layouts: Sequence[Layout] = (), discounts: Sequence[Discount] = ()) -> None:
         self.lives = Lives()
         self.stores: list[Store] = [Store(layout) for layout in layouts]
         self.discounts: list[Discount] = list(discounts)
+        self.hashing = False
         self._refresh_discounts()
 
     def add_store(self, layout: Layout) -> int:
@@ -230,14 +247,12 @@ class Ledger:
         eps_id: int = 0,
         number: int = 0,
         record: bool = True,
-        seat: tuple[str, int] = ("", 0),
     ) -> int:
         """An agent's life begins (its first observation follows by :meth:`observe`); returns the life.
 
         Args:
             number: how many lives the agent had before in this episode.
             record: False: the rows never ship.
-            seat: (policy id, weights version), for the batch's table of episodes.
         """
         lives = self.lives
         life = lives.take()
@@ -249,7 +264,6 @@ class Ledger:
         lives.number[life] = number
         lives.record[life] = record
         lives.agent[life] = agent
-        lives.seat[life] = seat
         return life
 
     def set_parent(self, life: int, parent: int) -> None:
@@ -341,6 +355,60 @@ class Ledger:
             store.used = 0
         self.lives.recycle()
 
+    def clear(self) -> None:
+        """Forget every row and life."""
+        self.lives = Lives()
+        for store in self.stores:
+            store.used = 0
+
+    # ------------------------------------------------------------------ saving
+
+    def state_dict(self) -> dict[str, Any]:
+        """Open rows and living lives, taken right after :meth:`ship`."""
+        lives = self.lives
+        return {
+            "lives": {
+                **{name: getattr(lives, name).copy() for name, _, _ in Lives.COLUMNS},
+                "agent": list(lives.agent),
+                "parent_agent": list(lives.parent_agent),
+                "free": np.array(lives.free, np.int64),
+            },
+            "stores": [
+                {
+                    "columns": {name: column[: store.used].copy() for name, column in store.columns.items()},
+                    **{name: getattr(store, name)[: store.used].copy() for name in ("life", "tick", "acted", "version")},
+                }
+                for store in self.stores
+            ],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any], policies: Mapping[int, tuple[int, int, bool]]) -> None:
+        """Put back what :meth:`state_dict` gave.
+
+        Args:
+            policies: saved policy index → (index, store, recorded) here. Lives of others must be dropped by the caller.
+        """
+        lives, saved = self.lives, state["lives"]
+        lives.capacity = len(saved["row"])
+        for name, kind, _ in Lives.COLUMNS:
+            setattr(lives, name, np.array(saved[name], kind))
+        lives.agent = [tuple(agent) if isinstance(agent, list) else agent for agent in saved["agent"]]
+        lives.parent_agent = [tuple(agent) if isinstance(agent, list) else agent for agent in saved["parent_agent"]]
+        lives.free = np.asarray(saved["free"]).tolist()
+        lives.ended = []
+        store_of: dict[int, int] = {}
+        for life in np.flatnonzero(lives.row >= 0).tolist():
+            if int(lives.policy[life]) in policies:
+                index, store, recorded = policies[int(lives.policy[life])]
+                store_of[int(lives.store[life])] = store
+                lives.policy[life], lives.store[life] = index, store
+                lives.record[life] &= recorded
+        for mine in self.stores:
+            mine.used = 0
+        for old, rows in enumerate(state["stores"]):
+            if old in store_of:
+                self.stores[store_of[old]].load(rows)
+
     # ------------------------------------------------------------------ what leaves
 
     def ship(self) -> dict[int, SampleBatch]:
@@ -420,6 +488,10 @@ class Ledger:
                 value[missing] = 0
             pieces[f"bootstrap_{name}"] = value
 
+        if self.hashing:
+            seen = {name: columns[name] for name in store.layout.observed if name.startswith(("obs", "action_mask"))}
+            table.hash[of_piece] += np.add.reduceat(row_hash(seen, columns["rewards"], terminateds + 2 * truncateds, decision), starts)
+
         policy_of_piece = table.policy[of_piece]
         cuts = np.flatnonzero(np.concatenate(([True], policy_of_piece[1:] != policy_of_piece[:-1])))
         for start, stop in zip(cuts.tolist(), [*cuts[1:].tolist(), len(of_piece)], strict=True):
@@ -464,3 +536,18 @@ class Ledger:
             pieces if whole else {name: column[start:stop] for name, column in pieces.items()},
             tuple(agents),
         )
+
+
+def row_hash(
+    columns: Mapping[str, NDArray[Any]], rewards: NDArray[np.float64], flags: NDArray[Any], decision: NDArray[Any]
+) -> NDArray[np.uint64]:
+    """One number ``[n]`` for each row's observations, masks, reward and flags, weighted by the decision's place in its life."""
+    total = rewards.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + flags.astype(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
+    for place, name in enumerate(sorted(columns)):
+        block = np.ascontiguousarray(columns[name]).reshape(len(rewards), -1).view(np.uint8)
+        width = 8 if block.shape[1] % 8 == 0 else 4 if block.shape[1] % 4 == 0 else 1
+        words = block.view({8: np.uint64, 4: np.uint32, 1: np.uint8}[width])
+        weights = np.arange(1, words.shape[1] + 1, dtype=np.uint64) * np.uint64(0xD6E8FEB86659FD93) + np.uint64(2 * place + 1)
+        total = total + (words * weights).sum(axis=1, dtype=np.uint64)
+    hashes: NDArray[np.uint64] = total * (2 * decision.astype(np.uint64) + np.uint64(1))
+    return hashes

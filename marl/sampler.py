@@ -27,11 +27,13 @@ from marl.episode import Episode, make_eps_id
 from marl.errors import EnvError, MarlError, MaskError, RunError
 from marl.ledger import TERMINATED, TRUNCATED, Ints, Ledger
 from marl.policy import Counters, Discount, Policy
+from marl.resume import capsule, restore_worker, worker_state
 from marl.router import Router
 from marl.seeding import EpisodeSeeds
 from marl.spaces import split_mask
 from marl.streams import GlobalStreams
 from marl.surroundings import Surroundings, read_global_state
+from marl.wrappers.base import state_is_whole
 
 MAX_ZERO_TICK_CALLS = 1000
 _NOTHING: Any = object()
@@ -56,10 +58,12 @@ class EnvCopy:
         "infos",
         "lives",
         "log",
+        "memory",
         "needs_reset",
         "observations",
         "options",
         "possible",
+        "remembers",
         "seeds",
         "seen",
         "stopped",
@@ -89,6 +93,8 @@ class EnvCopy:
         self.cascades = False
         self.options: dict[str, Any] | None = None
         self.log: list[dict[Any, Any]] = []
+        self.memory: Any = None  # what wrappers remembered when the episode began
+        self.remembers = hasattr(env, "get_state") and not state_is_whole(env)
         self.global_state: Any = None
         self.final_global_state: Any = None
 
@@ -129,6 +135,7 @@ class RolloutWorker:
         keep_logs: bool = True,
     ) -> None:
         self.ledger = Ledger()
+        self.ledger.hashing = keep_logs
         self.table = PolicyTable(self.ledger, seed=seed, worker_index=worker_index)
         self.router = router
         self.worker_index = worker_index
@@ -144,11 +151,11 @@ class RolloutWorker:
         self._keep_logs = keep_logs
         self._callbacks = dict(callbacks or {})
         self._record = None if record is None else set(record)
-        self._streams = GlobalStreams(seed, worker_index)
+        self.streams = GlobalStreams(seed, worker_index)
         self._surroundings: Surroundings = None  # type: ignore[assignment]  # made with the first copy
         self.copies: list[EnvCopy] = []
         self._tick = np.zeros(envs_per_worker, np.int64)
-        self._scripted: dict[int, Callable[..., Any]] = {}
+        self.scripted: dict[int, Callable[..., Any]] = {}
         self._any_scripted = False
         self._pending_specs: list[tuple[str, Actor, Discount, frozenset[str]]] = []
         for policy_id, policy in policies.items():
@@ -260,8 +267,8 @@ class RolloutWorker:
             raise ValueError("sample() takes either num_env_steps or num_episodes")
         started, env_s, inference_s = perf_counter(), self.timers["env"], self.table.inference_s
         explore = self.explore if explore is None else explore
-        with self._streams:
-            self._ensure_copies()
+        with self.streams:
+            self.ensure_copies()
             ticks = self._run(num_env_steps, num_episodes, complete_episodes, explore)
             batches = self.ledger.ship()
         seats: dict[int, dict[Any, tuple[str, int]]] = {}
@@ -330,7 +337,8 @@ class RolloutWorker:
         self._round_lives: Ints = np.zeros(0, np.int64)
         self._cascading = any(copy.cascades for copy in self.copies)
 
-    def _ensure_copies(self) -> None:
+    def ensure_copies(self) -> None:
+        """Make the environment copies, if they are not there yet."""
         if self.copies:
             return
         for index in range(self._num_copies):
@@ -378,15 +386,9 @@ class RolloutWorker:
     def _play_scripted(self, seated: Seated, lives: Ints) -> NDArray[Any]:
         agents, envs = self.ledger.lives.agent, self.ledger.lives.env
         players, observations, infos = [], [], []
-        masked = seated.actor.observation.masked
         for life in lives.tolist():
-            copy = self.copies[int(envs[life])]
-            agent = agents[life]
-            info = copy.infos.get(agent) or {}
-            observation = copy.observations[agent]
-            if masked:
-                info = {**info, "action_mask": observation["action_mask"]}
-            players.append(self._scripted[life])
+            observation, info = _scripted_view(self.copies[int(envs[life])], agents[life])
+            players.append(self.scripted[life])
             observations.append(observation)
             infos.append(info)
         return play_scripted_lives(seated, players, observations, infos)
@@ -488,6 +490,8 @@ class RolloutWorker:
         copy.lives = {}
         copy.seen = set()
         copy.log = []
+        if copy.remembers:
+            copy.memory = copy.env.get_state()
         started = perf_counter()
         try:
             if copy.options is None:
@@ -668,7 +672,7 @@ class RolloutWorker:
         copy.lives[agent] = life
         self.table.begin_life(seated, life)
         if self._any_scripted and not isinstance(seated.actor, Policy):
-            self._scripted[life] = seated.actor.begin_life()
+            self.scripted[life] = seated.actor.begin_life()
         return life
 
     def _note_parent(self, copy: EnvCopy, life: int, parent: Any, obs: Any, final_agents: Any) -> None:
@@ -740,7 +744,7 @@ class RolloutWorker:
             episode.returns[agent] = episode.returns.get(agent, 0.0) + float(table.returned[life])
             ledger.end(life, flag, tick=tick, cause=cause, final_row=final_row)
             if self._any_scripted:
-                self._scripted.pop(life, None)
+                self.scripted.pop(life, None)
         if not self._surroundings.joins:
             return []
         over = {copy.index for copy, episode, *_ in self._ends if any(episode is one[0] for one in self._over)}
@@ -848,9 +852,13 @@ class RolloutWorker:
         where = f"environment {name!s}, {place}, episode {episode.episode_id} (seed {episode.seed}), call {len(copy.log)}"
         shown = f", actions {actions!r}" if actions else ""
         if isinstance(error, MarlError):
-            raise type(error)(f"{where}{shown}: {error}") from error.__cause__
-        trace = "".join(traceback.format_exception(error)).rstrip()
-        raise EnvError(f"{trace}\n\nThe environment raised the error above in {where}{shown}.") from error
+            located: MarlError = type(error)(f"{where}{shown}: {error}")
+        else:
+            trace = "".join(traceback.format_exception(error)).rstrip()
+            located = EnvError(f"{trace}\n\nThe environment raised the error above in {where}{shown}.")
+        if isinstance(located, EnvError):
+            located.capsule = capsule(copy, actions, error)
+        raise located from error
 
     def _blame_payment(self) -> NoReturn:
         table = self.ledger.lives
@@ -877,12 +885,68 @@ class RolloutWorker:
                 )
         raise error
 
+    # ------------------------------------------------------------------ saving and replaying
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything a resumed worker needs: open episodes and rows, generators. Between two fragments only."""
+        return worker_state(self)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> list[str]:
+        """Bring this fresh worker to a saved state; returns why episodes were lost, one line each (none: bit-equal)."""
+        return restore_worker(self, state)
+
+    def replay(self, copy: EnvCopy, episode: Episode, log: list[dict[Any, Any]]) -> str:
+        """Play ``log`` again in ``copy`` from the reset on, feeding the ledger; returns why that is impossible, or ""."""
+        self._clear_round()
+        copy.episode = episode
+        copy.tick = copy.idle_ticks = copy.zero_tick_calls = 0
+        copy.lives, copy.seen, copy.log, copy.needs_reset = {}, set(), [], False
+        copy.cascades = hasattr(copy.env, "next_call_is_decision")
+        if copy.options is None:
+            observations, infos = copy.env.reset(seed=episode.seed)
+        else:
+            observations, infos = copy.env.reset(seed=episode.seed, options=copy.options)
+        if self._surroundings.global_state:
+            copy.global_state = read_global_state(copy.env)
+        self._regular = False
+        self._observe(copy, observations, infos, ())
+        self._flush([copy])
+        table = self.ledger.lives
+        for actions in log:
+            if set(actions) != set(copy.due):
+                return f"at call {len(copy.log) + 1} {sorted(map(str, copy.due))} were due; the recording has {sorted(map(str, actions))}"
+            for agent, life in zip(copy.due, copy.due_lives, strict=True):
+                self.ledger.stores[int(table.store[life])].acted[table.row[life]] = True
+                player = self.scripted.get(life)
+                if player is not None:  # its answer is in the recording; it is asked so that it remembers
+                    player(*_scripted_view(copy, agent), np.random.default_rng(0))
+            copy.log.append(actions)
+            observations, rewards, terminateds, truncateds, infos = copy.env.step(actions)
+            self._regular = False
+            self._take_in(copy, observations, rewards, terminateds, truncateds, infos, getattr(copy.env, "elapsed_ticks", 1))
+            if copy.needs_reset:
+                return f"it ended at call {len(copy.log)}; the recording goes on"
+            if self._surroundings.global_state:
+                copy.global_state = read_global_state(copy.env)
+            self._flush([copy])
+        return ""
+
+    def forget_round(self) -> None:
+        """Empty the ledger and everything on its way there, after a replay was compared."""
+        self._clear_round()
+        self._finished = []
+        self.ledger.clear()
+
+    def note_tick(self, copy: EnvCopy) -> None:
+        """Take over a copy's clock after it was restored."""
+        self._tick[copy.index] = copy.tick
+
     # ------------------------------------------------------------------ for users' hands
 
     def foreach_env(self, function: Callable[[Any], Any]) -> list[Any]:
         """``function(env)`` for every copy, in order."""
-        with self._streams:
-            self._ensure_copies()
+        with self.streams:
+            self.ensure_copies()
             return [function(copy.env) for copy in self.copies]
 
     def reset_all(self) -> None:
@@ -903,6 +967,15 @@ class RolloutWorker:
             if close is not None:
                 close()
         self.copies = []
+
+
+def _scripted_view(copy: EnvCopy, agent: Any) -> tuple[Any, dict[str, Any]]:
+    """``(observation, info)`` as a scripted player sees them: raw, the action mask always in the info too."""
+    observation = copy.observations[agent]
+    info = copy.infos.get(agent) or {}
+    if isinstance(observation, dict) and "action_mask" in observation:
+        info = {**info, "action_mask": observation["action_mask"]}
+    return observation, info
 
 
 def _five_values(result: Any) -> str:
