@@ -69,7 +69,7 @@ def test_idle_ticks_belong_to_the_open_row() -> None:
 @pytest.mark.parametrize(("silent_calls", "limit"), [(1500, None), (30, 20)])
 def test_an_episode_in_which_nobody_is_due_for_too_long_is_an_error(silent_calls: int, limit: int | None) -> None:
     more = {} if limit is None else {"max_idle_ticks": limit}
-    with pytest.raises(EnvError, match="idle|due"):
+    with pytest.raises(EnvError, match=r"idle|due"):
         sampler(Waiting(silent_calls), **more).sample(num_env_steps=2000)
 
 
@@ -101,5 +101,5 @@ def test_an_all_zero_mask_on_a_final_observation_is_nothing() -> None:
 
 
 def test_a_masked_action_of_a_scripted_player_is_an_error_that_names_the_player() -> None:
-    with pytest.raises(MaskError, match="main|agent_0"):
+    with pytest.raises(MaskError, match=r"main|agent_0"):
         sampler(Masked(blocked_at=99), lambda obs, info, rng: 0).sample(num_env_steps=4)

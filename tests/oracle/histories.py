@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 from gymnasium import Space, spaces
+from numpy.typing import NDArray
 
 NUM_ACTIONS = 5
-NAMES = ("a0", "a1", "a2", "a3", "x", "ghost")
+NAMES = (*(f"a{number}" for number in range(12)), "x", "ghost")
 """Every id that a generated history may use; ``x`` stands outside ``possible_agents``, ``ghost`` in it but never comes."""
 CAUSES = ("goal", "clock", "parent", "abnormal", "env_terminated", "env_truncated")
 
@@ -62,6 +63,9 @@ class World(_Compact):
     has_agents: bool = False  # the attribute ``agents`` exists
     says_false: bool = False  # flags that are False are written out
     tagged: bool = False  # rewards carry their copy and episode
+    form: str = ""  # of an observation: "" float32 [5], "dict" (two leaves), "uint8" [5, 1]
+    wide_odd: bool = False  # agents of odd number see two numbers more
+    reuses_dicts: bool = False  # the dicts that step returns are the same objects at every call
 
     def episode(self, copy: int, number: int) -> tuple[Call, ...]:
         return self.episodes[(copy + number) % len(self.episodes)]
@@ -70,20 +74,28 @@ class World(_Compact):
         return base + (16.0 * copy + 4.0 * number if self.tagged else 0.0)
 
 
-def name_index(agent: str) -> int:
-    return NAMES.index(agent) if agent in NAMES else 10 + sum(map(ord, agent)) % 89
+def is_odd(agent: str) -> bool:
+    return agent[-1] in "13579"
 
 
-def code(copy: int, episode: int, agent: str, call: int, final: bool) -> np.ndarray:
+def code(copy: int, episode: int, agent: str, call: int, final: bool) -> NDArray[np.float32]:
     """The observation that says whose it is and when it was given."""
-    return np.array([copy, episode, name_index(agent), call, float(final)], dtype=np.float32)
+    index = NAMES.index(agent) if agent in NAMES else 20 + sum(map(ord, agent)) % 89
+    return np.array([copy, episode, index, call, float(final)], dtype=np.float32)
+
+
+def bare(obs: Any) -> list[float]:
+    """An observation in any of its forms, without its mask, as a list of numbers."""
+    if isinstance(obs, dict) and "action_mask" in obs:
+        obs = obs["observation" if "observation" in obs else "observations"]
+    if isinstance(obs, dict):
+        return bare(obs["by"]) + bare(obs["when"])
+    return [float(number) for number in np.asarray(obs).reshape(-1)]
 
 
 def answer(obs: Any) -> int:
-    """The one right action for an observation (bare, or a dict with a mask)."""
-    if isinstance(obs, dict):
-        obs = obs["observation" if "observation" in obs else "observations"]
-    copy, episode, agent, call, final = (int(number) for number in np.asarray(obs).reshape(-1))
+    """The one right action for an observation."""
+    copy, episode, agent, call, final = (int(number) for number in bare(obs)[:5])
     assert not final, "a player was asked to act on a final observation"
     return (copy + 2 * episode + 3 * agent + call) % NUM_ACTIONS
 
@@ -93,13 +105,13 @@ def player(obs: Any, info: Any, rng: Any) -> int:
     return answer(obs)
 
 
-def mask_of(observation: np.ndarray) -> np.ndarray:
+def mask_of(obs: Any) -> NDArray[np.int8]:
     """A mask that allows the right action and some others; all zeros on a final observation, as PettingZoo's games give."""
-    if observation[4]:
+    numbers = [int(number) for number in bare(obs)[:5]]
+    if numbers[4]:
         return np.zeros(NUM_ACTIONS, dtype=np.int8)
-    total = int(observation.sum())
-    mask = np.array([(total >> place) & 1 for place in range(NUM_ACTIONS)], dtype=np.int8)
-    mask[answer(observation)] = 1
+    mask = np.array([(sum(numbers) >> place) & 1 for place in range(NUM_ACTIONS)], dtype=np.int8)
+    mask[answer(obs)] = 1
     return mask
 
 
@@ -122,14 +134,20 @@ class ScriptedEnv:
         self.ticks: list[list[int]] = []
         self.seeds: list[int | None] = []
         self.num_answers = 0
+        self._returned: tuple[dict[Any, Any], ...] = ({}, {}, {}, {}, {})
         self.due: dict[str, int] = {}
         self._script: tuple[Call, ...] = ()
 
     def observation_space(self, agent: str) -> Space[Any]:
-        box = spaces.Box(-1e6, 1e6, (5,), np.float32)
+        width = 7 if self.world.wide_odd and is_odd(agent) else 5
+        space: Space[Any] = spaces.Box(-1e6, 1e6, (width,), np.float32)
+        if self.world.form == "dict":
+            space = spaces.Dict({"by": spaces.Box(-1e6, 1e6, (3,), np.float32), "when": spaces.Box(-1e6, 1e6, (width - 3,), np.float32)})
+        if self.world.form == "uint8":
+            space = spaces.Box(0, 255, (width, 1), np.uint8)
         if self.world.masks in ("observation", "observations"):
-            return spaces.Dict({self.world.masks: box, "action_mask": spaces.Box(0, 1, (NUM_ACTIONS,), np.int8)})
-        return box
+            return spaces.Dict({self.world.masks: space, "action_mask": spaces.Box(0, 1, (NUM_ACTIONS,), np.int8)})
+        return space
 
     def action_space(self, agent: str) -> Space[Any]:
         return spaces.Discrete(NUM_ACTIONS)
@@ -168,18 +186,22 @@ class ScriptedEnv:
         if self.world.says_false:
             terminateds.setdefault("__all__", False)
             truncateds.setdefault("__all__", False)
-        return observations, rewards, terminateds, truncateds, infos
+        if not self.world.reuses_dicts:
+            return observations, rewards, terminateds, truncateds, infos
+        for kept, new in zip(self._returned, (observations, rewards, terminateds, truncateds, infos), strict=True):
+            kept.clear()
+            kept.update(new)
+        return self._returned  # type: ignore[return-value]
 
     def _show(self, call: Call) -> tuple[dict[Any, Any], dict[Any, Any]]:
         observations: dict[Any, Any] = {}
         infos: dict[Any, dict[str, Any]] = {}
         for agent in (*call.sees, *call.final_in_obs):
-            bare = self._code(agent, agent in call.final_in_obs)
-            observations[agent] = self._dressed(bare)
+            observations[agent] = self._observation(agent, agent in call.final_in_obs)
             if self.world.masks == "infos":
-                infos.setdefault(agent, {})["action_mask"] = mask_of(bare)
+                infos.setdefault(agent, {})["action_mask"] = mask_of(observations[agent])
         for agent in call.final_in_infos:
-            infos.setdefault(agent, {})["final_observation"] = self._dressed(self._code(agent, True))
+            infos.setdefault(agent, {})["final_observation"] = self._observation(agent, True)
         for agent, cause in call.cause:
             infos.setdefault(agent, {})["end_cause"] = cause
         for agent, parent in call.parent:
@@ -193,22 +215,27 @@ class ScriptedEnv:
             self.agents = list(call.agents)
         return observations, infos
 
-    def _code(self, agent: str, final: bool) -> np.ndarray:
-        return code(self.copy, len(self.calls) - 1, agent, self.calls[-1], final)
-
-    def _dressed(self, bare: np.ndarray) -> Any:
+    def _observation(self, agent: str, final: bool) -> Any:
+        numbers = code(self.copy, len(self.calls) - 1, agent, self.calls[-1], final)
+        if self.world.wide_odd and is_odd(agent):
+            numbers = np.append(numbers, np.array([7, 9], np.float32))
+        obs: Any = numbers
+        if self.world.form == "dict":
+            obs = {"by": numbers[:3], "when": numbers[3:]}
+        if self.world.form == "uint8":
+            obs = numbers.astype(np.uint8)[:, None]
         if self.world.masks in ("observation", "observations"):
-            return {self.world.masks: bare, "action_mask": mask_of(bare)}
-        return bare
+            return {self.world.masks: obs, "action_mask": mask_of(numbers)}
+        return obs
 
 
 # --- the generator -------------------------------------------------------------------------------------------------
 
-SIMULTANEOUS, TURNS, WILD = 0, 1, 2
+SIMULTANEOUS, TURNS, WILD, STEADY = 0, 1, 2, 3
 #                       see silent terminate truncate both respawn
-ALIVE_WEIGHTS = {SIMULTANEOUS: (16, 0, 1, 1, 1, 1), TURNS: (16, 0, 1, 1, 1, 1), WILD: (6, 6, 1, 2, 1, 2)}
+ALIVE_WEIGHTS = {SIMULTANEOUS: (16, 0, 1, 1, 1, 1), TURNS: (16, 0, 1, 1, 1, 1), WILD: (6, 6, 1, 2, 1, 2), STEADY: (90, 3, 1, 1, 1, 1)}
 #                       nothing, see, flag without observation, final observation at once
-AWAY_WEIGHTS = {SIMULTANEOUS: (9, 2, 1, 1), TURNS: (12, 2, 1, 1), WILD: (6, 3, 1, 1)}
+AWAY_WEIGHTS = {SIMULTANEOUS: (9, 2, 1, 1), TURNS: (12, 2, 1, 1), WILD: (6, 3, 1, 1), STEADY: (4, 2, 1, 1)}
 PAYS = (None, 1.0, 1.0, -1.0, 0.25, 2.0, None, 0.0)
 
 
@@ -235,24 +262,26 @@ class Choices:
 def world_from_bytes(data: bytes) -> World:
     """A world read from bytes: any kind of game, with 1 to 3 different episodes of 1 to 9 calls."""
     choose = Choices(data)
-    possible = list(NAMES[: 1 + choose.below(4)])
-    style = choose.below(3)
+    crowded = choose.below(6) == 5
+    possible = list(NAMES[: 1 + choose.below(12 if crowded else 4)])
+    style = choose.below(4)
     outside = choose.below(4) == 3
     ghost = choose.below(3) == 2
-    options = choose.below(16)
+    options, shape = choose.below(16), choose.below(24)
     masks = ("", "", "", "observation", "observations", "infos")[choose.below(6)]
     num_episodes = 1 + choose.below(3)
     has_ticks, has_agents, says_false, tagged = (bool(options & bit) for bit in (1, 2, 4, 8))
     known = tuple(possible + (["ghost"] if ghost else []))
     actors = possible + (["x"] if outside else [])
     episodes = tuple(_episode(choose, style, actors, known, has_ticks, has_agents) for _ in range(num_episodes))
-    return World(known, episodes, masks, has_ticks, has_agents, says_false, tagged)
+    form = ("", "", "", "", "dict", "uint8")[shape // 4]
+    return World(known, episodes, masks, has_ticks, has_agents, says_false, tagged, form, bool(shape & 1), bool(shape & 2))
 
 
 def _episode(
     choose: Choices, style: int, actors: list[str], possible: tuple[str, ...], has_ticks: bool, has_agents: bool
 ) -> tuple[Call, ...]:
-    num_calls = 1 + choose.below(9)
+    num_calls = 1 + choose.below(16 if style == STEADY else 9)
     first = _reset_call(choose, style, actors)
     alive, seen, calls = set(first.sees), set(first.sees), [first]
     for number in range(1, num_calls + 1):
@@ -283,7 +312,7 @@ def _replace(call: Call, **changes: Any) -> Call:
 def _reset_call(choose: Choices, style: int, actors: list[str]) -> Call:
     if style == TURNS:
         return Call(sees=(actors[choose.below(len(actors))],))
-    odds = 8 if style == SIMULTANEOUS else 2
+    odds = 2 if style == WILD else 8
     return Call(sees=tuple(agent for agent in actors if choose.below(odds) != odds - 1))
 
 
@@ -338,6 +367,8 @@ def _middle_call(
             if event == 3:
                 (terminated if choose.below(2) else truncated).append(agent)
                 in_obs.append(agent)
+    if choose.below(6) == 5:
+        sees.reverse()  # in another order than at the last call
     waiting = [agent for agent in actors if agent in alive and agent not in (*sees, *terminated, *truncated)]
     parents = tuple((agent, waiting[0]) for agent in newborn if waiting and choose.below(2))
     return Call(

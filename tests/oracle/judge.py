@@ -10,10 +10,10 @@ from typing import Any
 import marl
 from marl.env import END_CAUSES
 
-from .histories import Choices, ScriptedEnv, World, answer, player, world_from_bytes
-from .oracle import Episode, bare, tell
+from .histories import NAMES, Choices, ScriptedEnv, World, answer, bare, is_odd, player, world_from_bytes
+from .oracle import Episode, tell
 
-POLICY_OF = {"a0": "main", "a1": "rival", "a2": "main", "a3": "rival", "x": "main", "ghost": "main"}
+POLICY_OF = {agent: "rival" if is_odd(agent) else "main" for agent in NAMES}
 GAMMA = {"main": 0.9, "rival": 0.5}
 
 
@@ -119,7 +119,7 @@ def told(case: Case, evidence: Evidence) -> tuple[dict[tuple[int, int], Episode]
                 if row.closed_at is None:
                     continue
                 policy = POLICY_OF[row.agent]
-                successor = [0.0] * 5 if row.terminated and row.successor is None else row.successor
+                successor = [0.0] * len(row.obs) if row.terminated and row.successor is None else row.successor
                 rows[copy, number, row.agent, row.life, row.decision] = Facts(
                     fragment=_fragment_of(evidence, copy, number, row.closed_at),
                     policy=policy,

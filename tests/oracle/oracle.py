@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
+from .histories import bare
 
 
 @dataclass
@@ -157,29 +157,31 @@ class Episode:
         del self.alive[agent]
 
 
-def bare(obs: Any) -> list[float]:
-    """An observation without its mask, as a list."""
-    if isinstance(obs, dict):
-        obs = obs["observation" if "observation" in obs else "observations"]
-    return [float(number) for number in np.asarray(obs).reshape(-1)]
-
-
 def mask_in(obs: Any, info: dict[str, Any]) -> list[bool] | None:
-    mask = obs["action_mask"] if isinstance(obs, dict) else info.get("action_mask")
+    mask = obs["action_mask"] if isinstance(obs, dict) and "action_mask" in obs else info.get("action_mask")
     return None if mask is None else [bool(bit) for bit in mask]
 
 
-def tell(env: Any, num_calls: Sequence[int], choose: Callable[[Any], int], gamma_of: Callable[[str], float]) -> list[Episode]:
-    """Play an environment and write down its episodes: the k-th for ``num_calls[k]`` calls of ``step``."""
+def tell(
+    env: Any,
+    num_calls: Sequence[int],
+    choose: Callable[[Any], int],
+    gamma_of: Callable[[str], float],
+    version_at: Callable[[int, int], int] = lambda number, call: 0,
+) -> list[Episode]:
+    """Play an environment and write down its episodes: the k-th for ``num_calls[k]`` calls of ``step``.
+
+    ``version_at(k, c)`` is the version of the weights that answered before the c-th call of episode k.
+    """
     episodes = []
     for number, calls in enumerate(num_calls):
         episode = Episode(list(env.possible_agents), gamma_of)
         observations, infos = env.reset(seed=number)
         episode.begin(observations, infos)
-        for _ in range(calls):
+        for call in range(1, calls + 1):
             actions = {agent: choose(observations[agent]) for agent in list(episode.due)}
             for agent, action in actions.items():
-                episode.act(agent, action)
+                episode.act(agent, action, version_at(number, call))
             observations, rewards, terminateds, truncateds, infos = env.step(actions)
             elapsed, agents = getattr(env, "elapsed_ticks", 1), getattr(env, "agents", None)
             episode.hear(observations, rewards, terminateds, truncateds, infos, elapsed, agents)

@@ -47,7 +47,7 @@ SPOILERS: dict[str, Callable[[SampleBatch], SampleBatch]] = {
     "rows doubled": twice,
     "reward": column("rewards", lambda value: value + 1),
     "discounted reward": column("rewards_discounted", lambda value: value + 0.01),
-    "observation": column("obs", lambda value: value + np.array([0, 0, 0, 1, 0], np.float32)),
+    "observation": column("obs", lambda value: value + np.array([0, 0, 0, 1, 0], np.float32).reshape(value.shape).astype(value.dtype)),
     "action": column("actions", lambda value: (value + 1) % 5),
     "terminated": column("terminateds", lambda value: not value),
     "truncated": column("truncateds", lambda value: not value),
@@ -67,7 +67,7 @@ def test_a_spoiled_batch_is_found_out(name: str) -> None:
     rng = random.Random(2)
     tried = 0
     while tried < 5:
-        case = Case(world_from_bytes(rng.randbytes(400)), 2, (6, 6))
+        case = Case(world_from_bytes(rng.randbytes(480)), 2, (6, 6))
         evidence: Evidence = sampled(case)
         policies = evidence.fragments[-1].batch.policies
         if not len(policies.get("main", ())):

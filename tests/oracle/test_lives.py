@@ -6,14 +6,14 @@ import random
 
 from marl.lives import Lives
 
-from .histories import ScriptedEnv, answer, world_from_bytes
-from .oracle import Episode, bare
+from .histories import ScriptedEnv, answer, bare, world_from_bytes
+from .oracle import Episode
 
 
 def test_lives_agree_with_the_oracle() -> None:
     rng = random.Random(4)
     for _ in range(1500):
-        world = world_from_bytes(rng.randbytes(400))
+        world = world_from_bytes(rng.randbytes(480))
         env = ScriptedEnv(world)
         for number in range(len(world.episodes)):
             lives, oracle = Lives(world.possible), Episode(world.possible, lambda agent: 1.0)

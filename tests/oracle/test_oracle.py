@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from .histories import Call, ScriptedEnv, World, answer, code, world_from_bytes
-from .oracle import Episode, Row, bare, tell
+from .histories import Call, ScriptedEnv, World, answer, bare, code, world_from_bytes
+from .oracle import Episode, Row, tell
 
 
 def play(*calls: Call, gamma: float = 0.9, **world: Any) -> Episode:
@@ -198,7 +198,7 @@ def test_generated_histories_are_whole_and_the_oracle_accounts_for_all_pay() -> 
     rng = random.Random(1)
     met: Counter[str] = Counter()
     for _ in range(1500):
-        world = world_from_bytes(rng.randbytes(400))
+        world = world_from_bytes(rng.randbytes(480))
         for copy in range(2):
             env = ScriptedEnv(world, copy)
             lengths = [len(world.episode(copy, number)) - 1 for number in range(len(world.episodes))]

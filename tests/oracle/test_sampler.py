@@ -19,7 +19,7 @@ from .histories import Call, World, world_from_bytes
 from .judge import Case, Evidence, case_from_bytes, disagreements, equal_rows, make_sampler, sampled, shipped, show, take
 
 NUM_HISTORIES = int(os.environ.get("MARL_HISTORIES", "2000"))
-cases = st.builds(case_from_bytes, st.binary(min_size=320, max_size=320))
+cases = st.builds(case_from_bytes, st.binary(min_size=480, max_size=480))
 
 
 @settings(
@@ -38,7 +38,7 @@ def test_rows_agree_with_the_oracle(case: Case) -> None:
 def some_worlds(count: int, seed: int, **fixed: Any) -> list[World]:
     """Generated worlds whose named fields are as ``fixed``."""
     rng = random.Random(seed)
-    worlds = (world_from_bytes(rng.randbytes(400)) for _ in itertools.count())
+    worlds = (world_from_bytes(rng.randbytes(480)) for _ in itertools.count())
     return list(itertools.islice((world for world in worlds if all(getattr(world, name) == value for name, value in fixed.items())), count))
 
 
@@ -70,7 +70,7 @@ def test_sampling_whole_episodes_agrees_with_the_oracle() -> None:
     """``num_episodes`` counts finished episodes over all copies; what it leaves open comes with the next call."""
     rng = random.Random(3)
     for number in range(150):
-        case = Case(world_from_bytes(rng.randbytes(400)), 1 + number % 4, ())
+        case = Case(world_from_bytes(rng.randbytes(480)), 1 + number % 4, ())
         evidence = Evidence()
         sampler = make_sampler(case, evidence.envs)
         for wanted in (1 + number % 7, 2):

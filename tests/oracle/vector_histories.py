@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from marl.env import END_CAUSES, VectorStep
 
-from .histories import NUM_ACTIONS, ScriptedEnv, World
-from .oracle import bare, mask_in
+from .histories import NUM_ACTIONS, ScriptedEnv, World, bare
+from .oracle import mask_in
 
 
 class ScriptedVectorEnv:
