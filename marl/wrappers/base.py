@@ -89,9 +89,12 @@ def state_is_whole(env: Any) -> bool:
     """Whether ``env.get_state()`` holds the game too, so that it replaces the replaying of an open episode.
 
     Where only wrappers remember, ``get_state()`` exists but holds their memory alone: it is saved as it was at
-    the episode's start, set before the replay, and the game is rebuilt by its actions.
+    the episode's start, set before the replay, and the game is rebuilt by its actions. Groups and whatever else
+    of the core stands around an environment are looked through like wrappers.
     """
-    return hasattr(unwrapped(env), "get_state")
+    while isinstance(env, Wrapper) or (type(env).__module__.startswith("marl.") and "env" in vars(env)):
+        env = env.env
+    return hasattr(env, "get_state")
 
 
 # ------------------------------------------------------------------ for the wrappers' own checks

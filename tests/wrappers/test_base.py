@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from marl.env import FORWARDED, BaseMultiAgentEnv, MultiAgentEnv
+from marl.grouping import with_agent_groups
 from marl.wrappers import FrameStack, RewardNormalize, RewardScale, TimeLimit, Wrapper, state_is_whole, unwrapped
 from marl_envs.two_step import TwoStep
 
@@ -89,6 +90,15 @@ def test_state_of_a_stack_over_a_game_with_state():
         assert np.array_equal(seen["a"], answer[0]["a"])
         assert truncateds == answer[3]
     assert truncateds["__all__"]  # the fourth tick, two of them before the state was taken
+
+
+def test_groups_are_looked_through():
+    def grouped(with_state):
+        return with_agent_groups(RewardNormalize(Scripted(TWO_CALLS, with_state=with_state)), {"team": ["a", "b"]})
+
+    assert hasattr(grouped(False), "get_state")
+    assert not state_is_whole(grouped(False))
+    assert state_is_whole(grouped(True))
 
 
 def test_memory_beyond_an_episode_is_there_without_a_games_state():

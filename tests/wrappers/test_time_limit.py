@@ -51,11 +51,26 @@ def test_an_episode_that_the_game_ended_is_left_alone(kind):
 
 def test_a_life_that_would_begin_at_the_limit_does_not():
     reborn = {"obs": {"a": x(7), "b": x(1)}, "terminateds": {"a": True}, "infos": {"a": {"final_observation": x(5)}}}
-    observations, _, terminateds, truncateds, infos = steps(TimeLimit(Scripted([{"obs": {"a": x(0)}}, reborn]), 1), 1)[0]
+    observations, _, terminateds, truncateds, infos = steps(TimeLimit(Scripted([{"obs": {"a": x(0), "b": x(0)}}, reborn]), 1), 1)[0]
     assert plain(observations) == {"b": [1]}
     assert terminateds["a"]
     assert "a" not in truncateds
     assert plain(infos) == {"a": {"final_observation": [5]}}
+
+
+def test_an_agent_that_would_come_or_come_back_at_the_limit_does_not():
+    gone = {"obs": {"a": x(1), "b": x(1)}, "terminateds": {"a": True}}
+    back = {"obs": {"a": x(2), "b": x(2), "c": x(2)}}
+    answers = steps(TimeLimit(Scripted([{"obs": {"a": x(0), "b": x(0)}}, gone, back], agents=("a", "b", "c")), 2), 2)
+    observations, _, _, truncateds, _ = answers[-1]
+    assert plain(observations) == {"b": [2]}
+    assert truncateds == {"b": True, "__all__": True}
+
+
+def test_who_is_alive_but_not_due_is_truncated_by_name():
+    answers = steps(TimeLimit(Scripted([{"obs": {"a": x(0), "b": x(0)}}, {"obs": {"b": x(1)}}]), 1), 1)
+    assert plain(answers[0][0]) == {"b": [1]}
+    assert answers[0][3] == {"a": True, "b": True, "__all__": True}
 
 
 def test_around_games():
