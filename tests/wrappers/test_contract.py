@@ -44,7 +44,7 @@ STACKS = {
     "observation_function": [{"observation_function": {"function": f"{__name__}:halved"}}],
     "reward": [{"reward_scale": {"factor": 0.1}}, "reward_clip"],
     "all": [
-        {"time_limit": {"max_ticks": 25}},
+        {"time_limit": {"max_ticks": 6}},
         {"observation_function": {"function": f"{__name__}:halved"}},
         {"frame_stack": {"n": 2}},
         "agent_id",
