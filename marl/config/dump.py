@@ -71,7 +71,7 @@ def _model(model: BaseModel) -> dict[str, Any]:
 def _section(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return _model(value)
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and not isinstance(value, Space):
         return {key: _section(one) for key, one in value.items()}
     return [_section(one) for one in value] if isinstance(value, (list, tuple)) else value
 
@@ -96,6 +96,8 @@ def _match(one: WeightedMatch) -> dict[str, Any]:
 
 def _plain(value: Any, references: bool) -> Any:
     """``value`` as dicts, lists and scalars; functions and classes by name, or as they are."""
+    if isinstance(value, Space):  # before Mapping: a Dict space is one
+        return space_to_json(value)
     if isinstance(value, BaseModel):
         return _plain(_model(value), references)
     if isinstance(value, Mapping):
@@ -112,8 +114,6 @@ def _plain(value: Any, references: bool) -> Any:
         return value.tolist()
     if isinstance(value, PurePath):
         return str(value)
-    if isinstance(value, Space):
-        return space_to_json(value)
     return reference_to(value) if references else value
 
 

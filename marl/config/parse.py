@@ -358,7 +358,7 @@ class _Parse:
             self._wrong(f"{where}.init_from", f"found {house['init_from']!r}", "expected CHECKPOINT:POLICY")
         for key in ("observation_space", "action_space"):
             space = house.get(key)
-            if isinstance(space, Mapping):
+            if isinstance(space, Mapping) and not isinstance(space, Space):
                 try:
                     space = space_from_json(dict(space))
                 except (KeyError, TypeError, ValueError, ConfigError) as error:
