@@ -164,7 +164,11 @@ def load_policy(
     record = read_policy(path, policy_id, trust=trust)
     where = f"the checkpoint {path}, policy {record.spec.policy_id!r}"
     if record.kind == "player" and is_reference(record.source):
-        return ScriptedSeat(ScriptedPlayer(import_trusted(record.source), record.spec, record.source), seed=seed)
+        source = import_trusted(record.source)
+        options = dict(record.spec.config or {})
+        if not (isinstance(source, type) and issubclass(source, Policy)):
+            made = (lambda: source(**options)) if options else source
+            return ScriptedSeat(ScriptedPlayer(made, record.spec, record.source), seed=seed)
     policy = build_policy(record, seed=seed, device=device, where=where)
     policy.set_weights(record.weights, version=record.version, counters=record.counters)
     return Player(policy, seed=seed)
@@ -174,9 +178,12 @@ def build_policy(record: PolicyRecord, *, seed: int, device: str, where: str) ->
     """The policy that ``record`` describes, without its weights."""
     spec = record.spec
     if record.kind == "player":
+        options = dict(spec.config or {})
         if record.source == "random":
             return RandomPolicy(spec)
-        return ConstantPolicy(spec, spec.config.get("action") if isinstance(spec.config, Mapping) else None)
+        if record.source == "constant":
+            return ConstantPolicy(spec, options.get("action"))
+        return import_trusted(record.source)(spec, **options)  # type: ignore[no-any-return]
     algorithm = _algorithm(record.source, where=where)
     if isinstance(spec.config, Mapping):
         spec = PolicySpec(**{**_fields(spec), "config": algorithm.PolicyConfig.model_validate(dict(spec.config))})

@@ -22,6 +22,8 @@ log = logging.getLogger("marl.checkpoint")
 
 GROUPS = ("marl.algorithms", "marl.envs", "marl.adapters")
 OWN_PACKAGES = ("marl", "marl_envs", "marl_plugins")
+NO_REFERENCES = ("init_from", "name", "run_dir", "tag", "env_config")
+"""Keys of a configuration whose values are never imported, whatever they look like."""
 _REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
@@ -30,7 +32,7 @@ def is_reference(value: Any) -> bool:
     return isinstance(value, str) and _REFERENCE.fullmatch(value) is not None
 
 
-def references_in(config: Any, path: str = "", *, skip: Sequence[str] = ("init_from",)) -> list[tuple[str, str]]:
+def references_in(config: Any, path: str = "", *, skip: Sequence[str] = NO_REFERENCES) -> list[tuple[str, str]]:
     """``(key, "module:name")`` of every string in a configuration that has the form of a reference; keys in ``skip`` are passed over."""
     if isinstance(config, Mapping):
         inner = [(str(key), one) for key, one in config.items() if key not in skip]

@@ -75,7 +75,11 @@ def load_state(path: str | Path, *, trust: Sequence[str] = ()) -> dict[str, Any]
 
 
 def load_config(path: str | Path, *, trust: Sequence[str] = (), given: Iterable[str] = ()) -> dict[str, Any]:
-    """The configuration of the run that saved ``path``, as data; keys in ``given`` are left out (the caller has its own).
+    """The configuration of the run that saved ``path``, as data.
+
+    Args:
+        trust: packages whose code the configuration may name.
+        given: keys that are left out: the caller has its own.
 
     Raises:
         CheckpointError: the checkpoint is missing or damaged, or the configuration names code outside ``trust``, or code that

@@ -45,24 +45,35 @@ class LineDisplay:
         pass
 
 
+class RunTable:
+    """The table of a run: the newest iteration, and the newest evaluation."""
+
+    def __init__(self, stop: Mapping[str, float], title: str) -> None:
+        self._stop, self._title = stop, title
+        self._evaluated: Progress | None = None
+
+    def after(self, metrics: Mapping[str, Any]) -> Any:
+        """The table after one more iteration, for rich to draw."""
+        progress = progress_of(metrics, self._stop)
+        if progress.evaluated is not None or progress.results:
+            self._evaluated = progress
+        return progress_table(progress, self._title, self._evaluated)
+
+
 class LiveDisplay:
     """A table that rewrites itself, twice a second."""
 
     def __init__(self, stop: Mapping[str, float], title: str, console: Any = None) -> None:
         from rich.console import Console
         from rich.live import Live
-
-        self._stop, self._title = stop, title
-        self._live = Live(self._starting(), console=console or Console(), refresh_per_second=2)
-        self._live.start()
-
-    def _starting(self) -> Any:
         from rich.spinner import Spinner
 
-        return Spinner("dots", f"{self._title}: first iteration…")
+        self._table = RunTable(stop, title)
+        self._live = Live(Spinner("dots", f"{title}: first iteration…"), console=console or Console(), refresh_per_second=2)
+        self._live.start()
 
     def update(self, metrics: Mapping[str, Any]) -> None:
-        self._live.update(progress_table(progress_of(metrics, self._stop), self._title))
+        self._live.update(self._table.after(metrics))
 
     def note(self, text: str) -> None:
         self._live.console.print(text, highlight=False, markup=False)
@@ -71,8 +82,8 @@ class LiveDisplay:
         self._live.stop()
 
 
-def progress_table(progress: Progress, title: str) -> Any:
-    """A rich table of one iteration."""
+def progress_table(progress: Progress, title: str, evaluated: Progress | None) -> Any:
+    """A rich table of one iteration, and of the newest evaluation."""
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
@@ -82,13 +93,15 @@ def progress_table(progress: Progress, title: str) -> Any:
     facts.add_row("env steps", f"{progress.num_env_steps:,}" + (f"   {progress.rate:,.0f}/s" if progress.rate else ""))
     episodes = f"   over {progress.return_count} episodes" if progress.return_count else ""
     facts.add_row("return", f"[bold]{short(progress.return_mean)}[/bold]{episodes}")
+    if evaluated is not None and evaluated.evaluated is not None:
+        facts.add_row("evaluation", f"[bold]{short(evaluated.evaluated)}[/bold]   at iteration {evaluated.iteration:,}")
     for name, value in progress.returns:
         facts.add_row(f"  {name}", short(value))
     if progress.shares:
         facts.add_row("time", ", ".join(f"{name} {share:.0%}" for name, share in progress.shares if share >= 0.005))
     parts: list[Any] = [f"[bold]{title}[/bold]", facts]
-    if progress.results:
-        parts.append(results_table(progress.results))
+    if evaluated is not None and evaluated.results:
+        parts.append(results_table(evaluated.results))
     if progress.fraction is not None:
         bar = Table.grid(padding=(0, 2))
         left = f"{duration(progress.seconds_left)} left" if progress.seconds_left is not None and progress.fraction < 1 else ""
@@ -115,14 +128,14 @@ class NotebookDisplay:
     def __init__(self, stop: Mapping[str, float], title: str) -> None:
         display = importlib.import_module("IPython.display")  # a notebook runs us, so it is there
 
-        self._stop, self._title, self._display = stop, title, display
+        self._table, self._display = RunTable(stop, title), display
         self._handle = display.display(display.Pretty(f"{title}: first iteration…"), display_id=True)
 
     def update(self, metrics: Mapping[str, Any]) -> None:
         from rich.console import Console
 
         out = io.StringIO()
-        Console(file=out, width=100, force_terminal=False).print(progress_table(progress_of(metrics, self._stop), self._title))
+        Console(file=out, width=100, force_terminal=False).print(self._table.after(metrics))
         self._handle.update(self._display.Pretty(out.getvalue().rstrip()))
 
     def note(self, text: str) -> None:

@@ -14,6 +14,7 @@ _STOP_METRICS = {
     "iterations": "iteration",
     "time_s": "time_s/total",
 }
+_SHOWN_RESULTS = 4
 _UNITS = {"num_env_steps": "env steps", "num_agent_steps": "agent steps", "iterations": "iterations", "time_s": "s"}
 
 
@@ -25,8 +26,9 @@ class Progress:
         fraction: how much of the nearest counting stop condition is done, 0 to 1; None: there is none.
         of: that condition, e.g. ``"300,000 env steps"``.
         seconds_left: at the present rate; None where nothing can be said.
+        evaluated: mean return in this iteration's evaluation; None: it had none.
         returns: ``(name, mean return)`` of every policy, several only.
-        results: ``(policy, opponents, seat, win rate, draw rate, games)``, evaluation's where there are some.
+        results: of this iteration's evaluation: ``(policy, opponents, seat, win rate, draw rate, games)``.
         shares: phase → share of the iteration's wall time.
     """
 
@@ -38,6 +40,7 @@ class Progress:
     seconds_left: float | None
     return_mean: float | None
     return_count: int
+    evaluated: float | None
     returns: tuple[tuple[str, float], ...]
     results: tuple[tuple[str, str, str, float, float, int], ...]
     shares: tuple[tuple[str, float], ...]
@@ -67,8 +70,9 @@ def progress_of(metrics: Mapping[str, Any], stop: Mapping[str, float]) -> Progre
         seconds_left=left,
         return_mean=metrics.get("episode_return_mean"),
         return_count=int(metrics.get("episode_return_count", 0)),
+        evaluated=metrics.get("evaluation/episode_return_mean"),
         returns=tuple(policies) if len(policies) > 1 else (),
-        results=tuple(results_of(metrics, "evaluation/") or results_of(metrics)),
+        results=tuple(results_of(metrics, "evaluation/")),
         shares=tuple(shares),
     )
 
@@ -126,8 +130,13 @@ def line(progress: Progress) -> str:
     parts.append(steps if progress.fraction is None else f"{steps} ({progress.fraction:.0%} of {progress.of})")
     episodes = f" ({progress.return_count} episodes)" if progress.return_count < 100 else ""
     parts.append(f"return {short(progress.return_mean)}{episodes}")
+    if progress.evaluated is not None:
+        parts.append(f"evaluation {short(progress.evaluated)}")
     if progress.returns:
         parts.append(", ".join(f"{name} {short(value)}" for name, value in progress.returns))
+    wins = [one for one in progress.results if one[0] != one[1]][:_SHOWN_RESULTS]
+    if wins:
+        parts.append("wins " + ", ".join(f"{policy} as {seat} against {other} {rate:.0%}" for policy, other, seat, rate, _, _ in wins))
     if progress.rate:
         parts.append(f"{progress.rate:,.0f} env steps/s")
     if progress.seconds_left is not None and (progress.fraction or 0) < 1:

@@ -1,0 +1,176 @@
+"""What ``marl train`` does: a run from its file to its last words."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gymnasium import spaces
+
+from marl.checkpoint import find_checkpoint, list_checkpoints
+from marl.cli.failing import EXIT_INTERRUPTED
+from marl.cli.options import trusted
+from marl.config import RunConfig, apply_overrides, config_to_data, load_config, read_run_file
+from marl.errors import ConfigError, EnvError, MarlError, Problem, RunError
+from marl.report.display import make_display
+from marl.report.following import Following
+from marl.report.loggers import make_loggers
+from marl.report.run_directory import CHECKPOINTS, new_run_directory, run_of, write_config
+from marl.report.summary import shown_path, summary
+from marl.trainer import Trainer
+
+CHANGEABLE = ("stop", "checkpoint", "evaluation", "loggers")
+"""Sections that ``--set`` may change when a run is resumed: how long, and what is told; not what is learned."""
+
+
+def train_run(
+    file: Path | None, overrides: Sequence[str], *, resume: Path | None, run_dir: Path | None, record: bool, trust: Sequence[str]
+) -> int:
+    """Train, and return the exit code."""
+    if resume is not None:
+        trainer = resumed(resume, overrides, trusted(trust, file))
+    elif file is not None:
+        trusted(None, file)  # its folder goes first on the import path
+        trainer = started(file, overrides, run_dir)
+    else:
+        raise ConfigError([Problem("FILE", "neither a run file nor --resume RUN is given", "marl train run.yaml")])
+    assert trainer.directory is not None
+    directory = trainer.directory
+    try:
+        code = _follow(trainer, directory)
+    except EnvError as error:
+        raise _with_capsule(error, directory, trainer.config) from error.__cause__
+    except MarlError as error:
+        _say(_last_checkpoint(directory), error=True)
+        raise error
+    finally:
+        trainer.close()
+    if record and code == 0:
+        from marl.report.recording import record_episode
+
+        _say(f"episode      {shown_path(record_episode(directory, directory / 'episode.gif', trust=trusted(trust, file)))}")
+    return code
+
+
+def started(file: Path, overrides: Sequence[str], run_dir: Path | None) -> Trainer:
+    """A new run in a directory of its own."""
+    data = apply_overrides(read_run_file(file), overrides)
+    config = load_config(data if run_dir is None else {**data, "run_dir": str(run_dir)})
+    if not config.stop:
+        raise ConfigError([Problem("stop", "nothing says when the run ends", "stop: {num_env_steps: 100_000}")])
+    trainer = Trainer(config)
+    trainer.directory = new_run_directory(config.run_dir, config.name or run_name(config), config_to_data(config))
+    return trainer
+
+
+def resumed(run: Path, overrides: Sequence[str], trust: Sequence[str]) -> Trainer:
+    """The run that goes on, in its own directory (or, for a checkpoint that lies elsewhere, in a new one)."""
+    checkpoint = find_checkpoint(run)
+    changed = apply_overrides({}, overrides)
+    wrong = [key for key in changed if key not in CHANGEABLE]
+    if wrong:
+        mend = f"only {', '.join(CHANGEABLE)} change on --resume; for anything else start a new run, with init_from for its policies"
+        raise ConfigError([Problem(f"--set {key}", "cannot change when a run goes on", mend) for key in wrong])
+    if changed:
+        from marl.checkpoint import load_config as saved_config
+
+        saved = saved_config(checkpoint, trust=trust)
+        changed = {key: value for key, value in apply_overrides(saved, overrides).items() if key in changed}
+    trainer = Trainer.restore(checkpoint, trust=trust, overrides=changed)
+    directory = run_of(checkpoint)
+    if directory is None:
+        config = trainer.config
+        directory = new_run_directory(config.run_dir, config.name or run_name(config), config_to_data(config))
+    else:
+        write_config(directory, config_to_data(trainer.config))
+    trainer.directory = directory
+    lost = len(trainer.lost_at_restore)
+    exact = (
+        "bit-equal to a run that was never interrupted" if not lost else f"{lost} open episodes could not be rebuilt: no longer bit-equal"
+    )
+    _say(f"goes on from {shown_path(checkpoint)}: iteration {trainer.iteration}, {trainer.state.num_env_steps:,} env steps; {exact}")
+    reason = trainer.stop_reason()
+    if reason is not None:
+        mend = "marl train --resume RUN --set stop.num_env_steps=…"
+        raise RunError(f"this run has reached its stop condition already ({reason}). To go further: {mend}")
+    return trainer
+
+
+def _follow(trainer: Trainer, directory: Path) -> int:
+    config = trainer.config
+    loggers = make_loggers(config.loggers, directory, after_iteration=trainer.iteration, from_step=trainer.state.num_env_steps)
+    display = make_display(config.stop, f"{run_name(config)}  →  {shown_path(directory)}")
+    with _sigterm_is_ctrl_c():
+        try:
+            with Following(directory, display, loggers) as following:
+                trainer.run(following)
+        except KeyboardInterrupt as stop:
+            _say(str(stop) or f"stopped at once. {_last_checkpoint(directory)}", error=True)
+            return EXIT_INTERRUPTED
+    agents = trainer.plan.agents
+    seats = [agent for agent in agents.agents if agent in agents.spaces]
+    learned = [policy_id for policy_id, entry in config.policies.items() if entry.learner is not None]
+    words = summary(
+        following.metrics,
+        checkpoint=find_checkpoint(directory),
+        run=directory,
+        learned=learned,
+        seats=seats,
+        playable=bool(seats) and all(isinstance(agents.spaces[seat][1], (spaces.Discrete, spaces.MultiDiscrete)) for seat in seats),
+        stop=config.stop,
+    )
+    _say("\n" + words)
+    return 0
+
+
+class _sigterm_is_ctrl_c:
+    """A cluster that wants its machine back gets a checkpoint, as a person at the keyboard does."""
+
+    def __enter__(self) -> None:
+        self._main = threading.current_thread() is threading.main_thread()
+        if self._main:
+            self._before = signal.signal(signal.SIGTERM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
+
+    def __exit__(self, *_: object) -> None:
+        if self._main:
+            signal.signal(signal.SIGTERM, self._before)
+
+
+def run_name(config: RunConfig) -> str:
+    """The run's name, or its environment's."""
+    env: Any = config.env
+    return config.name or (env if isinstance(env, str) else str(getattr(env, "__name__", type(env).__name__)))
+
+
+def _last_checkpoint(directory: Path) -> str:
+    whole = list_checkpoints(directory / CHECKPOINTS)
+    if not whole:
+        return f"{shown_path(directory)} has no checkpoint yet."
+    return f"the last checkpoint is whole: {shown_path(whole[-1])}; go on with: marl train --resume {shown_path(directory)}"
+
+
+def _with_capsule(error: EnvError, directory: Path, config: RunConfig) -> EnvError:
+    """``error`` with what can be done about it: the capsule's path, the last checkpoint."""
+    from marl.report.capsules import save_capsule
+
+    lines = [str(error)]
+    try:
+        capsule = save_capsule(directory, error, config_to_data(config, references=False))
+        if capsule is not None:
+            lines.append(f"to see it again: marl replay {shown_path(capsule)}")
+    except MarlError as trouble:  # the error itself matters more than its capsule
+        lines.append(f"(no crash capsule: {trouble})")
+    lines.append(_last_checkpoint(directory))
+    told = type(error)("\n".join(lines))
+    told.capsule = error.capsule
+    return told
+
+
+def _say(text: str, *, error: bool = False) -> None:
+    stream = sys.stderr if error else sys.stdout
+    stream.write(text + "\n")
+    stream.flush()

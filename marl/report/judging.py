@@ -1,0 +1,127 @@
+"""Judge a checkpoint's policies by playing: as the run evaluates itself, or against another player in every seat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from marl.batch import EpisodeRecord
+from marl.checkpoint import find_checkpoint, load_config, read_manifest
+from marl.config import RunConfig
+from marl.config import load_config as parse_config
+from marl.config.build_env import agents_of_env
+from marl.errors import ConfigError, Problem, did_you_mean
+from marl.evaluation import DEFAULT_EPISODES, EVALUATION_WORKER
+from marl.local import Plan, load_env, make_plan, make_worker, seed_of
+from marl.metrics import EpisodeMetrics
+from marl.sampler import RolloutWorker
+
+ROUTES = ("mapping", "policy_mapping_fn", "matches", "match_fn")
+_OPPONENT = "_opponent"
+
+
+@dataclass
+class Judgement:
+    """Metrics under their fixed names (no prefix), and the episodes behind them."""
+
+    metrics: dict[str, float]
+    episodes: list[EpisodeRecord]
+
+
+def judge(
+    checkpoint: str | Path,
+    *,
+    episodes: int | None = None,
+    explore: bool | None = None,
+    seed: int | None = None,
+    against: str | None = None,
+    envs: int | None = None,
+    trust: Sequence[str] = (),
+    env: Any = None,
+) -> Judgement:
+    """Play whole episodes with a checkpoint's policies; nobody learns, and no learner is made.
+
+    Args:
+        episodes: how many; None: as the run evaluates itself (100 if it does not say).
+        explore: None: as the run evaluates itself (greedy if it does not say).
+        seed: of the episodes; None: the run's evaluation seed, so that the same checkpoint is judged alike twice.
+        against: ``random``, a policy of this checkpoint or ``CHECKPOINT:POLICY``: each learned policy plays every seat in turn against it.
+        envs: copies of the environment; None: as the run evaluates itself.
+        trust, env: as for :func:`marl.load_env`.
+    """
+    path = find_checkpoint(checkpoint)
+    config = judged_config(path, against=against, trust=trust, env=env)
+    section = config.evaluation
+    count = episodes or section.episodes or DEFAULT_EPISODES
+    plan = make_plan(config)
+    first, made = plan.probe, [plan.probe]
+
+    def copy(index: int) -> Any:
+        if index == 0:
+            return first
+        made.append(plan.make_env(EVALUATION_WORKER)(index))
+        return made[-1]
+
+    try:
+        worker = judging_worker(
+            plan,
+            copy,
+            copies=min(count, envs or section.envs or config.envs_per_worker),
+            seed=seed if seed is not None else section.seed if section.seed is not None else seed_of(config.seed, "evaluation"),
+            explore=section.explore if explore is None else explore,
+        )
+        _, finished = worker.sample(num_episodes=count, explore=section.explore if explore is None else explore)
+    finally:
+        for one in made:
+            if callable(getattr(one, "close", None)):
+                one.close()
+    metrics = EpisodeMetrics(window=None)
+    metrics.add(finished)
+    return Judgement({name: value for name, value in metrics.take().items() if name != "num_episodes_total"}, finished)
+
+
+def judging_worker(plan: Plan, make_env: Callable[[int], Any], *, copies: int, seed: int, explore: bool) -> RolloutWorker:
+    """A worker that keeps no rows and plays as the run evaluates: its own routes, matches in turn."""
+    section = plan.config.evaluation
+    routed = any(getattr(section, key) is not None for key in ROUTES)
+    router = plan.router(section if routed else None, in_turn=True)
+    return make_worker(plan, EVALUATION_WORKER, router=router, record=(), make_env=make_env, envs=copies, seed=seed, explore=explore)
+
+
+def judged_config(path: Path, *, against: str | None = None, trust: Sequence[str] = (), env: Any = None) -> RunConfig:
+    """The run of a checkpoint with its learned policies as players that do not learn."""
+    data = load_config(path, trust=trust, given=() if env is None else ("env",))
+    if env is not None:
+        data["env"] = env
+    manifest = read_manifest(path)
+    players = {policy_id: {"player": f"{path.absolute()}:{policy_id}"} for policy_id in manifest.learned}
+    policies = {policy_id: players.get(policy_id, keys) for policy_id, keys in data["policies"].items()} | players
+    data |= {"policies": policies, "learners": {}, "policies_to_train": None, "callbacks": [], "workers": 0}
+    if against is not None:
+        _every_seat(data, path, against, list(manifest.learned), policies, trust, env)
+    return parse_config(data)
+
+
+def _every_seat(
+    data: dict[str, Any], path: Path, against: str, learned: list[str], policies: Mapping[str, Any], trust: Sequence[str], env: Any
+) -> None:
+    """Matches in which every learned policy has every seat once, and ``against`` all others."""
+    opponent = _OPPONENT
+    if against in policies:
+        opponent = against
+    elif against == "random" or ":" in against:
+        data["policies"] = {**policies, "random" if against == "random" else _OPPONENT: {"player": against}}
+        opponent = "random" if against == "random" else _OPPONENT
+    else:
+        raise ConfigError([Problem("--against", f"nobody is called {against!r}.{did_you_mean(against, [*policies, 'random'])}")])
+    made = load_env(path, trust=trust, env=env)
+    agents = agents_of_env(made).agents
+    if callable(getattr(made, "close", None)):
+        made.close()
+    if len(agents) < 2:
+        raise ConfigError([Problem("--against", "this game has one seat", "leave it out")])
+    matches = [{"seats": {agent: policy_id if agent == seat else opponent for agent in agents}} for policy_id in learned for seat in agents]
+    evaluation = {key: value for key, value in (data.get("evaluation") or {}).items() if key not in ROUTES}
+    data["evaluation"] = {**evaluation, "matches": matches}
