@@ -46,6 +46,23 @@ VARIANTS = [
 IDS = [name.split("/", 1)[1] + "".join(f",{key}={value}" for key, value in settings.items()) for name, settings in VARIANTS]
 
 
+def pettingzoo_module(name: str) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return importlib.import_module(name.replace("/", "."))
+
+
+PLAYED = [
+    (name, settings, api)
+    for name, settings in VARIANTS
+    for api in ("aec", "parallel")
+    if api == "aec" or hasattr(pettingzoo_module(name), "parallel_env")
+]
+PLAYED_IDS = [f"{IDS[VARIANTS.index((name, settings))]}-{api}" for name, settings, api in PLAYED]
+IN_ROUNDS = [one for one in PLAYED if one[2] == "parallel"]
+ROUND_IDS = [label for label in PLAYED_IDS if label.endswith("-parallel")]
+
+
 @dataclass
 class Episode:
     """What an adapter's episode was: decisions in order, returns, the observations of each decision and of each end."""
@@ -95,12 +112,6 @@ def play(name: str, settings: dict[str, Any], seed: int) -> Episode:
             env.close()
             return episode
     raise AssertionError(f"{name} did not end in {MAX_ENV_STEPS} env steps")
-
-
-def pettingzoo_module(name: str) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return importlib.import_module(name.replace("/", "."))
 
 
 def play_own_loop(name: str, settings: dict[str, Any], seed: int, decisions: list[tuple[Any, Any]]) -> tuple[dict[Any, float], list[Any]]:
@@ -153,12 +164,12 @@ def test_a_global_state_is_what_its_space_says(name: str) -> None:
     env.close()
 
 
-@pytest.mark.parametrize("api", ["default", "aec"])
-@pytest.mark.parametrize(("name", "settings"), VARIANTS, ids=IDS)
+@pytest.mark.parametrize(("name", "settings", "api"), PLAYED, ids=PLAYED_IDS)
 def test_returns_are_those_of_pettingzoos_own_loop(name: str, settings: dict[str, Any], api: str) -> None:
+    assert api == "aec" or make_env(name, settings).api == "parallel", "where it is offered, the parallel form is the default"
     paid = False
     for seed in SEEDS:
-        episode = play(name, settings if api == "default" else {**settings, "api": api}, seed)
+        episode = play(name, {**settings, "api": api}, seed)
         expected, observations = play_own_loop(name, settings, seed, episode.decisions)
         assert episode.decisions
         for agent in expected.keys() | episode.returns.keys():
@@ -172,11 +183,7 @@ def test_returns_are_those_of_pettingzoos_own_loop(name: str, settings: dict[str
     assert paid or name.endswith("chess_v6") or settings == {"players": 4}
 
 
-@pytest.mark.parametrize(
-    ("name", "settings"),
-    [one for one in VARIANTS if hasattr(pettingzoo_module(one[0]), "parallel_env")],
-    ids=[label for label, one in zip(IDS, VARIANTS, strict=True) if hasattr(pettingzoo_module(one[0]), "parallel_env")],
-)
+@pytest.mark.parametrize(("name", "settings"), [one[:2] for one in IN_ROUNDS], ids=ROUND_IDS)
 def test_parallel_steps_are_those_of_pettingzoos_parallel_env(name: str, settings: dict[str, Any]) -> None:
     """Observation by observation, with PettingZoo's wrappers on one side and none on the other."""
     ours, theirs = make_env(name, settings), pettingzoo_module(name).parallel_env(**settings)

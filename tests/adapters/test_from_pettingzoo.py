@@ -106,6 +106,27 @@ class Stuck(Chairs):
         pass
 
 
+class Shots(Chairs):
+    """Action 1 shoots the player before one's own seat, whose dead step comes only when its turn does."""
+
+    def step(self, action: Any) -> None:
+        agent = self.agent_selection
+        place = self.agents.index(agent)
+        following = self.agents[(place + 1) % len(self.agents)]
+        if self.terminations[agent]:
+            self._was_dead_step(action)
+            if self.agents:
+                self.agent_selection = following
+            return
+        self.ticks += 1
+        self._cumulative_rewards[agent] = 0
+        self.rewards = {other: int(other != agent) for other in self.agents}
+        self._accumulate_rewards()
+        if action == 1:
+            self.terminations[self.agents[place - 1]] = True
+        self.agent_selection = following
+
+
 class Meeting(ParallelEnv):
     """A native parallel game: ``host`` stays, ``guest`` comes at step 2 and leaves at step 3 with stale observations after."""
 
@@ -271,6 +292,22 @@ def test_agents_leave_one_by_one_and_dead_steps_take_no_time() -> None:
     assert rewards == {"b": 1}
     assert terminateds == {"b": True, "c": False, "__all__": True}
     assert truncateds == {"b": False, "c": True, "__all__": False}
+
+
+def test_an_end_is_told_once_though_its_dead_step_comes_later() -> None:
+    env = make_env(Shots())
+    env.reset(seed=0)
+    observations, _, terminateds, *_ = env.step({"a": 1})  # c is shot; it is b's turn, and c's comes after
+    assert {agent: seen.tolist() for agent, seen in observations.items()} == {"c": [1.0], "b": [1.0]}
+    assert terminateds == {"c": True, "__all__": False}
+    assert env.agents == ["a", "b"]
+    observations, rewards, terminateds, *_ = env.step({"b": 0})
+    assert list(observations) == ["a"], "c's dead step was skipped over in this call, and its end is old news"
+    assert terminateds == {"__all__": False}
+    assert rewards == {"a": 1, "c": 1}, "what the dead are paid counts"
+    observations, _, terminateds, *_ = env.step({"a": 1})
+    assert terminateds == {"b": True, "__all__": False}
+    assert list(observations) == ["b", "a"]
 
 
 def test_an_episode_that_everybody_is_cut_off_from_is_truncated() -> None:
