@@ -16,8 +16,10 @@ def box(*shape: int) -> spaces.Box:
     return spaces.Box(-np.inf, np.inf, shape)
 
 
-def spec(observation_space: Any, action_space: Any, *, policy_id: str = "p", discount: Discount = Discount(0.9), **keys: Any) -> PolicySpec:
-    return PolicySpec(policy_id, observation_space, action_space, PPO.PolicyConfig(**keys), discount)
+def spec(
+    observation_space: Any, action_space: Any, *, policy_id: str = "p", gamma: float = 0.9, per: str = "decision", **keys: Any
+) -> PolicySpec:
+    return PolicySpec(policy_id, observation_space, action_space, PPO.PolicyConfig(**keys), Discount(gamma, per))
 
 
 def learner(*specs: PolicySpec, seed: int = 3, **keys: Any) -> PPO:

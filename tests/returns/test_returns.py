@@ -42,11 +42,8 @@ def test_monte_carlo_returns_by_hand():
 
 def test_gae_by_hand():
     found = gae(REWARDS, VALUES, BOOTSTRAP, HALF, TERMINATEDS, OFFSETS, 0.8).advantages
-    delta = [1.25, 1.75, 0.5, 2.75, 5.5]
     carry = 0.8 * 0.5
     expected = f32(1.25 + carry * (1.75 + carry * 0.5), 1.75 + carry * 0.5, 0.5, 2.75 + carry * 5.5, 5.5)
-        delta[0] + carry * (delta[1] + carry * delta[2]), delta[1] + carry * delta[2], delta[2], delta[3] + carry * delta[4], 5.5
-    )
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
