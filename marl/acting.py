@@ -48,7 +48,6 @@ class PolicyTable:
 
     Args:
         seed, worker_index: place in the run's tree of seeds; each policy has a generator of its own.
-        extra_columns: ``(policy_id, actor, needs) → (observed, paid)`` columns that the sampler writes beside the policy's own.
     """
 
     def __init__(self, ledger: Ledger, *, seed: int, worker_index: int) -> None:

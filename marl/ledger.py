@@ -337,6 +337,17 @@ class Ledger:
         table.final[life] = final_row
         table.ended.append(life)
 
+    def end_many(self, lives: Ints, flags: Ints, *, ticks: Ints, causes: Ints, final_rows: Ints) -> None:
+        """:meth:`end` for ``lives`` [k] at once; a cause of 0 follows from the flag."""
+        table = self.lives
+        table.flag[lives] = flags
+        usual = np.where(flags == TERMINATED, _CAUSE_OF_FLAG[TERMINATED], _CAUSE_OF_FLAG[TRUNCATED])
+        table.cause[lives] = np.where(causes > 0, causes, usual)
+        table.end_tick[lives] = ticks
+        table.row[lives] = -1
+        table.final[lives] = final_rows
+        table.ended.extend(lives.tolist())
+
     def final(self, store: int, lives: Ints) -> slice:
         """Rows for the final observations of ``lives`` [k], which never ask for an action and never ship as rows."""
         rows = self.stores[store].allocate(lives, 0)

@@ -24,6 +24,7 @@ from marl.seeding import generator_state, set_generator_state
 from marl.wrappers.base import state_is_whole
 
 if TYPE_CHECKING:
+    from marl.acting import PolicyTable
     from marl.sampler import EnvCopy, RolloutWorker
 
 _COPY_FIELDS = ("episode_count", "tick", "idle_ticks", "zero_tick_calls", "needs_reset", "options")
@@ -106,15 +107,7 @@ def worker_state(worker: RolloutWorker) -> dict[str, Any]:
         "streams": worker.streams.state_dict(),
         "router": worker.router.state_dict(),
         "match_state": worker.match_state,
-        "policies": [
-            {
-                "policy_id": seated.policy_id,
-                "rng": generator_state(seated.rng),
-                "removed": seated.removed,
-                "present": seated.policy_id in table.by_id,
-            }
-            for seated in table.by_index
-        ],
+        "policies": policies_state(table),
         "copies": [_copy_state(copy) for copy in worker.copies],
         "ledger": ledger.state_dict(),
         "recurrent": [{name: leaf.copy() for name, leaf in state.items()} for state in table.recurrent_state],
@@ -125,7 +118,7 @@ def _copy_state(copy: EnvCopy) -> dict[str, Any]:
     state: dict[str, Any] = {name: getattr(copy, name) for name in _COPY_FIELDS}
     if copy.needs_reset:
         return state
-    state["episode"] = _episode_state(copy.episode)
+    state["episode"] = episode_state(copy.episode)
     state["lives"] = [[agent, life] for agent, life in copy.lives.items()]
     state["due"] = list(copy.due)
     state["seen"] = sorted(copy.seen, key=repr)
@@ -139,7 +132,8 @@ def _copy_state(copy: EnvCopy) -> dict[str, Any]:
     return state
 
 
-def _episode_state(episode: Episode) -> dict[str, Any]:
+def episode_state(episode: Episode) -> dict[str, Any]:
+    """An open episode as data; :func:`episode_from` makes an equal one."""
     state: dict[str, Any] = {}
     for name in _EPISODE_FIELDS:
         value = getattr(episode, name)
@@ -149,7 +143,8 @@ def _episode_state(episode: Episode) -> dict[str, Any]:
     return state
 
 
-def _episode(state: Mapping[str, Any]) -> Episode:
+def episode_from(state: Mapping[str, Any]) -> Episode:
+    """The episode that :func:`episode_state` described."""
     episode = Episode(
         state["episode_id"], state["seed"], state["env_index"], state["worker_index"], tuple(state["policies"]), state["match_state"]
     )
@@ -180,7 +175,7 @@ def restore_worker(worker: RolloutWorker, state: Mapping[str, Any]) -> list[str]
     players: dict[tuple[int, Any], Any] = {}  # scripted players' memories, by copy and agent
     with worker.streams:
         worker.ensure_copies()
-        _restore_policies(worker, state["policies"])
+        restore_policies(worker.table, state["policies"])
         for copy, saved in zip(worker.copies, state["copies"], strict=True):
             for name in _COPY_FIELDS:
                 setattr(copy, name, saved[name])
@@ -196,7 +191,7 @@ def restore_worker(worker: RolloutWorker, state: Mapping[str, Any]) -> list[str]
             if reason:
                 lost.append(f"copy {copy.index} of worker {worker.worker_index}, episode {saved['episode']['episode_id']}: {reason}")
                 dropped.append(copy.index)
-    worker.ledger.load_state_dict(state["ledger"], _policy_map(worker, state["policies"]))
+    worker.ledger.load_state_dict(state["ledger"], policy_map(worker.table, state["policies"]))
     for mine, saved in zip(worker.table.recurrent_state, state["recurrent"], strict=False):
         for name, leaf in saved.items():
             mine[name] = np.array(leaf)
@@ -211,7 +206,7 @@ def restore_worker(worker: RolloutWorker, state: Mapping[str, Any]) -> list[str]
             copy.needs_reset = True
             continue
         copy.lives = lives
-        copy.episode = _episode(saved["episode"])
+        copy.episode = episode_from(saved["episode"])
         for agent, life in lives.items():
             actor = worker.table.by_id[copy.episode.seats[agent][0]].actor
             if isinstance(actor, ScriptedPlayer):
@@ -226,19 +221,33 @@ def restore_worker(worker: RolloutWorker, state: Mapping[str, Any]) -> list[str]
     return lost
 
 
-def _restore_policies(worker: RolloutWorker, saved: Sequence[Mapping[str, Any]]) -> None:
+def policies_state(table: PolicyTable) -> list[dict[str, Any]]:
+    """Every policy that was ever seated, in order, with its generator."""
+    return [
+        {
+            "policy_id": seated.policy_id,
+            "rng": generator_state(seated.rng),
+            "removed": seated.removed,
+            "present": table.by_id.get(seated.policy_id) is seated,
+        }
+        for seated in table.by_index
+    ]
+
+
+def restore_policies(table: PolicyTable, saved: Sequence[Mapping[str, Any]]) -> None:
+    """Put back the generators of the policies that are here."""
     for one in saved:
-        seated = worker.table.by_id.get(one["policy_id"])
+        seated = table.by_id.get(one["policy_id"]) if one["present"] else None
         if seated is not None:
             set_generator_state(seated.rng, one["rng"])
             seated.removed = bool(one["removed"])
 
 
-def _policy_map(worker: RolloutWorker, saved: Sequence[Mapping[str, Any]]) -> dict[int, tuple[int, int, bool]]:
+def policy_map(table: PolicyTable, saved: Sequence[Mapping[str, Any]]) -> dict[int, tuple[int, int, bool]]:
     """Saved policy index → (index here, its store here, recorded), for those that are here."""
     found = {}
     for index, one in enumerate(saved):
-        seated = worker.table.by_id.get(one["policy_id"])
+        seated = table.by_id.get(one["policy_id"])
         if seated is not None and one["present"]:
             found[index] = (seated.index, seated.store, seated.record)
     return found
@@ -259,7 +268,7 @@ def _restore_copy(worker: RolloutWorker, copy: EnvCopy, saved: Mapping[str, Any]
     if "memory" in saved:
         copy.env.set_state(saved["memory"])
         copy.memory = saved["memory"]
-    episode = _episode(saved["episode"])
+    episode = episode_from(saved["episode"])
     episode.life_counts, episode.returns, episode.uncredited, episode.uncredited_counts = {}, {}, {}, {}
     reason = worker.replay(copy, episode, log)
     return reason or _compare(worker.ledger, copy, saved, ledger_state)

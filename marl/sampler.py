@@ -17,10 +17,9 @@ from time import perf_counter
 from typing import Any, NoReturn
 
 import numpy as np
-from gymnasium.spaces import Tuple
 from numpy.typing import NDArray
 
-from marl.acting import Actor, PolicyTable, Seated, play_scripted_lives
+from marl.acting import Actor, Seated, play_scripted_lives
 from marl.batch import EpisodeRecord, MultiAgentBatch
 from marl.env import END_CAUSES
 from marl.episode import Episode, make_eps_id
@@ -28,6 +27,7 @@ from marl.errors import EnvError, MarlError, MaskError, RunError
 from marl.ledger import TERMINATED, TRUNCATED, Ints, Ledger
 from marl.policy import Counters, Discount, Policy
 from marl.resume import capsule, restore_worker, worker_state
+from marl.roster import Roster
 from marl.router import Router
 from marl.seeding import EpisodeSeeds
 from marl.spaces import split_mask
@@ -136,7 +136,16 @@ class RolloutWorker:
     ) -> None:
         self.ledger = Ledger()
         self.ledger.hashing = keep_logs
-        self.table = PolicyTable(self.ledger, seed=seed, worker_index=worker_index)
+        self.roster = Roster(
+            self.ledger,
+            policies=policies,
+            discounts=discounts,
+            needs=needs or {},
+            record=record,
+            seed=seed,
+            worker_index=worker_index,
+        )
+        self.table = self.roster.table
         self.router = router
         self.worker_index = worker_index
         self.seed = seed
@@ -150,16 +159,12 @@ class RolloutWorker:
         self._info_keys = info_keys
         self._keep_logs = keep_logs
         self._callbacks = dict(callbacks or {})
-        self._record = None if record is None else set(record)
         self.streams = GlobalStreams(seed, worker_index)
         self._surroundings: Surroundings = None  # type: ignore[assignment]  # made with the first copy
         self.copies: list[EnvCopy] = []
         self._tick = np.zeros(envs_per_worker, np.int64)
         self.scripted: dict[int, Callable[..., Any]] = {}
         self._any_scripted = False
-        self._pending_specs: list[tuple[str, Actor, Discount, frozenset[str]]] = []
-        for policy_id, policy in policies.items():
-            self._pending_specs.append((policy_id, policy, discounts.get(policy_id, Discount()), (needs or {}).get(policy_id, frozenset())))
         self._finished: list[EpisodeRecord] = []
         self._target = -1
         self._complete = False
@@ -174,72 +179,42 @@ class RolloutWorker:
     @property
     def policies(self) -> dict[str, Actor]:
         """The policies present, by id."""
-        present = {seated.policy_id: seated.actor for seated in self.table.by_id.values() if not seated.removed}
-        present.update({policy_id: actor for policy_id, actor, _, _ in self._pending_specs})
-        return present
+        return self.roster.policies
 
     def add_policy(
-        self, policy_id: str, policy: Actor, discount: Discount | None = None, needs: frozenset[str] = frozenset(), *, record: bool = True
+        self,
+        policy_id: str,
+        policy: Actor,
+        discount: Discount | None = None,
+        needs: frozenset[str] = frozenset(),
+        *,
+        record: bool = True,
     ) -> None:
         """Seat a further policy; episodes that begin from now on may name it."""
-        if policy_id in self.policies:
-            raise RunError(f"policy {policy_id!r} is there already; remove it first, or take another id.")
-        if record and self._record is not None:
-            self._record.add(policy_id)
-        elif not record:
-            if self._record is None:
-                self._record = set(self.policies)
-            self._record.discard(policy_id)
-        if policy_id in self.table.by_id:  # removed, but its last episode is still open
-            raise RunError(f"policy {policy_id!r} was removed and still plays an open episode; take another id.")
-        self._pending_specs.append((policy_id, policy, discount or Discount(), needs))
+        self.roster.add(policy_id, policy, discount or Discount(), needs, record=record)
         if self.copies:
-            self._seat_pending()
+            self._seat()
 
     def remove_policy(self, policy_id: str) -> None:
         """No new seat for this policy; it is gone when the last open episode with it ends."""
-        seated = self.table.by_id.get(policy_id)
-        if seated is None:
-            self._pending_specs = [spec for spec in self._pending_specs if spec[0] != policy_id]
-            return
-        seated.removed = True
-        self._sweep_removed()
-
-    def _sweep_removed(self) -> None:
-        gone = [seated for seated in self.table.by_id.values() if seated.removed]
-        if not gone:
-            return
-        playing = {seat[0] for copy in self.copies if not copy.needs_reset for seat in copy.episode.seats.values()}
-        for seated in gone:
-            if seated.policy_id not in playing:
-                self.table.remove(seated.policy_id)
+        self.roster.remove(policy_id)
+        self.roster.sweep(self._open_seats)
 
     def set_weights(self, policy_id: str, weights: Mapping[str, NDArray[Any]], *, version: int, counters: Counters | None = None) -> None:
         """Give one policy new weights; call :meth:`refresh_stacks` after the last of a broadcast."""
-        policy = self.policies[policy_id]
-        assert isinstance(policy, Policy)
-        policy.set_weights(weights, version=version, counters=counters)
+        self.roster.set_weights(policy_id, weights, version=version, counters=counters)
 
     def refresh_stacks(self) -> None:
         """Make stacked passes read the policies' weights again."""
         self.table.refresh_stacks()
 
-    def _seat_pending(self) -> None:
-        surroundings = self._surroundings
-        for policy_id, actor, discount, needs in self._pending_specs:
-            group_size = len(actor.action.space.spaces) if isinstance(actor.action.space, Tuple) else 0
-            observed, acted, paid = surroundings.columns_for(needs, self.copies[0].seeds[0], group_size)
-            self.table.add(
-                policy_id,
-                actor,
-                discount,
-                record=self._record is None or policy_id in self._record,
-                observed=observed,
-                acted=acted,
-                paid=paid,
-            )
-        self._pending_specs = []
-        self._any_scripted = any(not isinstance(seated.actor, Policy) for seated in self.table.by_index)
+    def _open_seats(self) -> Iterable[str]:
+        return [seat[0] for copy in self.copies if not copy.needs_reset for seat in copy.episode.seats.values()]
+
+    def _seat(self) -> None:
+        probe_seed = self.copies[0].seeds[0]
+        self.roster.seat(lambda needs, group_size: self._surroundings.columns_for(needs, probe_seed, group_size))
+        self._any_scripted = self.roster.any_scripted
 
     # ------------------------------------------------------------------ sampling
 
@@ -281,7 +256,7 @@ class RolloutWorker:
             {self.table.by_index[index].policy_id: rows for index, rows in sorted(batches.items())}, ticks, self._num_answers, seats
         )
         finished, self._finished = self._finished, []
-        self._sweep_removed()
+        self.roster.sweep(self._open_seats)
         self.timers["inference"] += self.table.inference_s - inference_s
         spent = perf_counter() - started
         self.timers["framework"] += spent - (self.timers["env"] - env_s) - (self.table.inference_s - inference_s)
@@ -345,7 +320,7 @@ class RolloutWorker:
             env = self._probe_env if index == 0 and self._probe_env is not None else self._make_env(index)
             self.copies.append(EnvCopy(index, env, EpisodeSeeds(self.seed, self.worker_index, index)))
         self._surroundings = Surroundings(self.copies[0].env, self._num_copies, self._info_keys)
-        self._seat_pending()
+        self._seat()
 
     # ------------------------------------------------------------------ answering
 

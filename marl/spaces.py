@@ -319,6 +319,16 @@ class ActionCodec:
         columns = {leaf.path: self._leaf_column(leaf, actions) for leaf in _leaves(space)}
         return [_assemble(space, (), columns, row) for row in range(len(actions))]
 
+    def to_env_arrays(self, actions: NDArray[Any]) -> Any:
+        """n stored actions [n, *shape] as one array ``[n, ...]`` in the environment's form; nested where the space is."""
+        space = self.space
+        if self.discrete:
+            return actions + self._start if self._start else actions
+        if isinstance(space, (spaces.Dict, spaces.Tuple)):
+            columns: dict[tuple[Any, ...], Any] = {leaf.path: np.stack(self._leaf_column(leaf, actions)) for leaf in _leaves(space)}
+            return _assemble_arrays(space, (), columns)
+        return np.stack(self.to_env(actions))
+
     def _leaf_column(self, leaf: _Leaf, actions: NDArray[Any]) -> list[Any]:
         parts = [part for part in self.parts if part.path == leaf.path]
         block = actions[:, parts[0].column : parts[-1].column + parts[-1].size]
@@ -326,7 +336,8 @@ class ActionCodec:
         return inner.to_env(block[:, 0].astype(np.int64) if inner.discrete else block.astype(inner.dtype))
 
     def _play_box(self, part: ActionPart, actions: NDArray[Any]) -> NDArray[Any]:
-        assert part.low is not None and part.high is not None
+        assert part.low is not None
+        assert part.high is not None
         if self.box == "clip":
             played = np.clip(actions, part.low, part.high)
         else:
@@ -415,7 +426,8 @@ class ActionCodec:
     def _sample_box(self, part: ActionPart, count: int, rng: np.random.Generator) -> NDArray[Any]:
         if self.box == "rescale":
             return rng.uniform(-1.0, 1.0, (count, part.size))
-        assert part.low is not None and part.high is not None
+        assert part.low is not None
+        assert part.high is not None
         low, high = part.low.astype(np.float64), part.high.astype(np.float64)
         unbounded = ~(np.isfinite(low) & np.isfinite(high))
         span = rng.uniform(np.where(unbounded, -1.0, low), np.where(unbounded, 1.0, high), (count, part.size))
@@ -448,6 +460,14 @@ def _assemble(space: Space[Any], path: tuple[Any, ...], columns: dict[tuple[Any,
     if isinstance(space, spaces.Tuple):
         return tuple(_assemble(inner, (*path, index), columns, row) for index, inner in enumerate(space.spaces))
     return columns[path][row]
+
+
+def _assemble_arrays(space: Space[Any], path: tuple[Any, ...], columns: dict[tuple[Any, ...], Any]) -> Any:
+    if isinstance(space, spaces.Dict):
+        return {key: _assemble_arrays(inner, (*path, key), columns) for key, inner in space.spaces.items()}
+    if isinstance(space, spaces.Tuple):
+        return tuple(_assemble_arrays(inner, (*path, index), columns) for index, inner in enumerate(space.spaces))
+    return columns[path]
 
 
 def _mask_pieces(space: Space[Any], mask: Any) -> list[NDArray[Any]]:

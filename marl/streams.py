@@ -1,3 +1,4 @@
+# ruff: noqa: NPY002 -- lending out numpy's global stream is what this module is for
 """The process's global random streams, lent to user code one worker at a time.
 
 No policy touches a global generator, but environments and users' functions may. While a worker samples, ``random``,
