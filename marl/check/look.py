@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -138,7 +137,7 @@ class Look:
         except NotImplementedError:  # PettingZoo's base class has the method without a body
             return
         except Exception as error:  # whatever it raises is the finding
-            self.report.tracebacks.append("".join(traceback.format_exception(error)).rstrip())
+            self.report.add_traceback(error)
             self.add("global-state-raised", f"{type(error).__name__}: {error}")
             return
         self._same_shape("global-state-shape", None, state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import textwrap
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -84,6 +85,15 @@ class Report:
         self._places[place] = len(self.violations)
         stated = RULES[rule]
         self.violations.append(Violation(agent, step, seen, expected or stated.expected, mend or stated.mend, rule, episode))
+
+    def add_traceback(self, error: BaseException, skip: int = 1) -> None:
+        """Keep the traceback of the environment's own exception, without the ``skip`` frames of the checker; the same one once."""
+        theirs = error.__traceback__
+        for _ in range(skip):
+            theirs = theirs.tb_next if theirs and theirs.tb_next else theirs
+        text = "".join(traceback.format_exception(type(error), error, theirs)).rstrip()
+        if text not in self.tracebacks:
+            self.tracebacks.append(text)
 
     def table(self, width: int | None = None) -> str:
         """The violations as a text table, ``width`` characters wide (default: the terminal's)."""

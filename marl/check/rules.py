@@ -117,8 +117,9 @@ RULES: dict[str, Rule] = {
         "the first observations of the next episode, from next_seeds, where episode_ended",
         "reset copy e with next_seeds[e] in the same step",
     ),
+    "vector-episode-end": Rule("a flag for every living slot where episode_ended", "write the end out for each slot"),
     "vector-new-life": Rule("new_life exactly where a life begins", "set it at each slot's first observation, after a reset too"),
-    "vector-acting": Rule("acting only where a slot lives", "clear it when the slot is done and does not begin again"),
+    "vector-ends": Rule("ends of living slots alone", "clear both flags where a slot does not live"),
     "vector-still": Rule("inactive copies to stand still: no change, no reward, no flag, no tick", "skip them; or say can_hold = False"),
     "vector-copies": Rule("copies that do not touch each other", "reset and step each copy from its own seed and actions alone"),
 }

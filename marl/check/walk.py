@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import inspect
-import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -119,9 +118,7 @@ class Episode:
         return returned
 
     def _report_exception(self, error: Exception, due: tuple[Any, ...]) -> None:
-        ours = error.__traceback__.tb_next if error.__traceback__ else None  # this file's two frames come first
-        theirs = ours.tb_next if ours else None
-        self.report.tracebacks.append("".join(traceback.format_exception(type(error), error, theirs or error.__traceback__)).rstrip())
+        self.report.add_traceback(error, skip=2)
         said = f"{type(error).__name__}: {error}"
         if self.look.step and self.lives.seen and not self.lives.alive:
             self.look.add("missing-all", f"nobody was left, and the next call raised {said}", step=self._nobody_since)

@@ -647,6 +647,12 @@ def test_the_users_traceback_comes_first_and_ends_in_his_file() -> None:
     assert len(report.facts) == 1  # the walk stopped there
 
 
+def test_a_draw_from_a_global_generator_is_told_from_other_causes() -> None:
+    told = {name: str(check_env(FAULTS[name].make())) for name in ("noise_of_the_global_generator", "RemembersTheEpisodeBefore")}
+    words = [" ".join(text.split()) for text in told.values()]
+    assert ["(it draws from" in text for text in words] == [True, False]
+
+
 def test_the_global_generators_are_left_alone() -> None:
     random.seed(3)
     np.random.seed(3)
