@@ -90,7 +90,8 @@ def bare(obs: Any) -> list[float]:
         obs = obs["observation" if "observation" in obs else "observations"]
     if isinstance(obs, dict):
         return bare(obs["by"]) + bare(obs["when"])
-    return [float(number) for number in np.asarray(obs).reshape(-1)]
+    numbers: list[float] = np.asarray(obs, np.float64).reshape(-1).tolist()
+    return numbers
 
 
 def answer(obs: Any) -> int:

@@ -7,12 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+import numpy as np
+
 import marl
 from marl.env import END_CAUSES
+from marl.policy import Discount, PolicySpec
+from marl.router import Router
+from marl.sampler import RolloutWorker
 
+from .echo import Echo, Remembering, echo
 from .histories import NAMES, Choices, ScriptedEnv, World, answer, bare, is_odd, player, world_from_bytes
-from .oracle import Episode, tell
+from .oracle import Episode, Joint, tell
 
+JOINT = ("joint_obs", "joint_actions", "joint_alive", "joint_due")
 POLICY_OF = {agent: "rival" if is_odd(agent) else "main" for agent in NAMES}
 GAMMA = {"main": 0.9, "rival": 0.5}
 
@@ -25,17 +32,25 @@ class Case:
     copies: int = 1
     lengths: tuple[int, ...] = (8,)
     rival_asks: bool = True  # does the policy ``rival`` want ``rewards_discounted``?
+    players: str = "scripted"  # or "echo", "remembering": policies that answer whole batches, and get new weights before each fragment
+    complete: bool = False  # fragments end with whole episodes
+    joint: bool = False  # policy ``main`` wants the columns ``joint_*``
 
 
 def case_from_bytes(data: bytes) -> Case:
     """A case read from bytes; zeros are the simplest."""
-    choose = Choices(data[:8])
+    choose = Choices(data[:10])
     copies = (1, 1, 2, 1, 3, 2, 4, 2)[choose.below(8)]
     rival_asks = choose.below(4) != 3
-    lengths = [1 + choose.below(20)]
-    while len(lengths) < 6 and sum(lengths) < 16 and choose.below(3):
-        lengths.append(1 + choose.below(20) // len(lengths))
-    return Case(world_from_bytes(data[8:]), copies, tuple(lengths), rival_asks)
+    long = choose.below(5) == 4
+    lengths = [1 + choose.below(20 if long else 6)]
+    while len(lengths) < 5 and sum(lengths) < (20 if long else 8) and choose.below(3):
+        lengths.append(1 + choose.below(20 if long else 4))
+    players = ("scripted", "echo", "remembering")[choose.below(3)]
+    complete = choose.below(8) == 7
+    world = world_from_bytes(data[10:])
+    joint = choose.below(6) == 5 and "'x'" not in repr(world)  # joint columns are for closed sets of agents
+    return Case(world, copies, tuple(lengths), rival_asks, players, complete, joint)
 
 
 @dataclass
@@ -53,27 +68,60 @@ class Evidence:
     fragments: list[Fragment] = field(default_factory=list)
 
 
-def make_sampler(case: Case, envs: list[ScriptedEnv], **more: Any) -> Any:
+def make_sampler(case: Case, envs: list[ScriptedEnv]) -> Any:
     """The sampler under test; the copies that it makes are appended to ``envs``."""
 
     def create(context: Any) -> ScriptedEnv:
-        env = ScriptedEnv(case.world, context.vector_index)
+        env = ScriptedEnv(case.world, context if isinstance(context, int) else context.vector_index)
         envs.append(env)
         return env
 
-    policies: dict[str, Any] = {"main": {"player": player, "discount": {"gamma": GAMMA["main"], "per": "tick"}}}
-    policies["rival"] = {"player": player, "discount": {"gamma": GAMMA["rival"], "per": "tick" if case.rival_asks else "decision"}}
-    return marl.Sampler(env=create, policies=policies, mapping=POLICY_OF, envs_per_worker=case.copies, seed=7, **more)
+    needs = {"main": frozenset(JOINT)} if case.joint else {}
+    rival_per = "tick" if case.rival_asks else "decision"
+    if case.players == "scripted":
+        policies: dict[str, Any] = {
+            "main": {"player": player, "discount": {"gamma": GAMMA["main"], "per": "tick"}},
+            "rival": {"player": player, "discount": {"gamma": GAMMA["rival"], "per": rival_per}},
+        }
+        return marl.Sampler(env=create, policies=policies, mapping=POLICY_OF, envs_per_worker=case.copies, seed=7, needs=needs)
+    kind = Remembering if case.players == "remembering" else Echo
+    shown = ScriptedEnv(case.world)
+    specs = {
+        policy: PolicySpec(policy, shown.observation_space(agent), shown.action_space(agent))
+        for policy, agent in (("main", "a0"), ("rival", "a1"))
+    }
+    return RolloutWorker(
+        make_env=create,  # type: ignore[arg-type]
+        envs_per_worker=case.copies,
+        router=Router(specs, mapping=POLICY_OF),
+        policies={policy: kind(spec) for policy, spec in specs.items()},
+        discounts={"main": Discount(GAMMA["main"], "tick"), "rival": Discount(GAMMA["rival"], rival_per)},  # type: ignore[arg-type]
+        needs=needs,
+        seed=7,
+    )
+
+
+def version_in(case: Case, fragment: int) -> int:
+    """The version of the weights that play during a fragment."""
+    return 0 if case.players == "scripted" else 2 * fragment + 1
 
 
 def sampled(case: Case) -> Evidence:
     """Let the sampler play a case."""
     evidence = Evidence()
     sampler = make_sampler(case, evidence.envs)
-    for length in case.lengths:
-        batch, episodes = sampler.sample(num_env_steps=length)
+    for index, length in enumerate(case.lengths):
+        give_weights(case, sampler, index)
+        batch, episodes = sampler.sample(num_env_steps=length, complete_episodes=case.complete)
         take(evidence, batch, episodes)
     return evidence
+
+
+def give_weights(case: Case, sampler: Any, fragment: int) -> None:
+    if case.players != "scripted":
+        for policy in ("main", "rival"):
+            sampler.set_weights(policy, {}, version=version_in(case, fragment))
+        sampler.refresh_stacks()
 
 
 def take(evidence: Evidence, batch: Any, episodes: Sequence[Any]) -> None:
@@ -105,6 +153,8 @@ class Facts:
     successor: list[float] | None  # None: there is none, and what stands in its place means nothing
     bootstrap_valid: bool
     parent: tuple[str, int, int] | None
+    joint: list[Any] | None  # per slot: alive, due, observation, action
+    joint_after: list[Any] | None  # per slot: alive, due, observation, where an observation of the same life follows
 
 
 def told(case: Case, evidence: Evidence) -> tuple[dict[tuple[int, int], Episode], dict[Key, Facts]]:
@@ -113,7 +163,12 @@ def told(case: Case, evidence: Evidence) -> tuple[dict[tuple[int, int], Episode]
     rows: dict[Key, Facts] = {}
     for copy in range(case.copies):
         env = ScriptedEnv(case.world, copy)
-        for number, episode in enumerate(tell(env, evidence.envs[copy].calls, answer, lambda agent: GAMMA[POLICY_OF[agent]])):
+
+        def version_at(number: int, call: int, copy: int = copy) -> int:
+            return version_in(case, _fragment_of(evidence, copy, number, call))
+
+        told_by = tell(env, evidence.envs[copy].calls, answer, lambda agent: GAMMA[POLICY_OF[agent]], version_at)
+        for number, episode in enumerate(told_by):
             episodes[copy, number] = episode
             for row in episode.rows:
                 if row.closed_at is None:
@@ -137,8 +192,19 @@ def told(case: Case, evidence: Evidence) -> tuple[dict[tuple[int, int], Episode]
                     successor=successor,
                     bootstrap_valid=row.bootstrap_valid,
                     parent=row.parent,
+                    joint=_joint(case, env, row.joint, row.joint_actions) if case.joint and policy == "main" else None,
+                    joint_after=_joint(case, env, row.joint_after, None) if case.joint and policy == "main" and row.joint_after else None,
                 )
     return episodes, rows
+
+
+def _joint(case: Case, env: ScriptedEnv, joint: Joint, actions: dict[str, int] | None) -> list[Any]:
+    """One entry per slot: alive, due, observation and, for a row's own time, action."""
+    slots = []
+    for agent in case.world.possible:
+        due, obs = joint.get(agent, (False, [0.0] * (7 if case.world.wide_odd and is_odd(agent) else 5)))
+        slots.append([agent in joint, due, obs] + ([] if actions is None else [actions.get(agent, 0)]))
+    return slots
 
 
 def _fragment_of(evidence: Evidence, copy: int, number: int, call: int) -> int:
@@ -177,8 +243,13 @@ def shipped(case: Case, evidence: Evidence, problems: list[str]) -> dict[Key, Fa
                     if life is not None and key[:4] != life:
                         problems.append(f"fragment {index}, {policy}, piece {piece}: rows of two lives, {life} and {key[:4]}")
                     facts = _facts(case, index, policy, batch, place, obs)
+                    if case.players != "scripted" and batch["values"][place] != echo(np.array(obs[:5], np.float32)):
+                        problems.append(f"{key}: the column values belongs to another row")
+                    if "recurrent_state_in/count" in batch and int(batch["recurrent_state_in/count"][place]) != key[4]:
+                        problems.append(f"{key}: recurrent state of count {batch['recurrent_state_in/count'][place]}")
                     if previous is not None:
                         previous.successor = obs
+                        previous.joint_after = facts.joint and [slot[:3] for slot in facts.joint]
                         if previous.terminated or previous.truncated:
                             problems.append(f"{key}: a row after the end of its life")
                     if key in rows:
@@ -196,6 +267,14 @@ def shipped(case: Case, evidence: Evidence, problems: list[str]) -> dict[Key, Fa
                 valid = bool(batch.pieces["bootstrap_valid"][piece])
                 previous.bootstrap_valid = valid
                 previous.successor = bare(batch.pieces["bootstrap_obs"][piece]) if valid else None
+                if previous.joint is not None and not previous.terminated and not previous.truncated:
+                    previous.joint_after = _read_joint(case, batch.pieces, "bootstrap_", piece)
+                if "recurrent_state_in/count" in batch and valid and not previous.terminated:
+                    count = int(batch.pieces["bootstrap_recurrent_state_in/count"][piece])
+                    if count != num_decisions[life]:
+                        problems.append(
+                            f"{life}: the piece that ends with decision {num_decisions[life] - 1} has a bootstrap state of count {count}"
+                        )
     if len(set(place_of_eps.values())) != len(place_of_eps):
         problems.append(f"one episode has two eps_ids: {place_of_eps}")
     return rows
@@ -223,7 +302,22 @@ def _facts(case: Case, fragment: int, policy: str, batch: Any, place: int, obs: 
         successor=None,
         bootstrap_valid=True,
         parent=parent,
+        joint=_read_joint(case, batch, "", place) if case.joint and policy == "main" else None,
+        joint_after=None,
     )
+
+
+def _read_joint(case: Case, table: Any, prefix: str, place: int) -> list[Any]:
+    slots: list[Any] = []
+    start = 0
+    for slot, agent in enumerate(case.world.possible):
+        width = 7 if case.world.wide_odd and is_odd(agent) else 5
+        seen = [float(number) for number in table[f"{prefix}joint_obs"][place][start : start + width]]
+        slots.append([bool(table[f"{prefix}joint_alive"][place][slot]), bool(table[f"{prefix}joint_due"][place][slot]), seen])
+        if not prefix:
+            slots[-1].append(int(table["joint_actions"][place][slot]))
+        start += width
+    return slots
 
 
 # --- the comparison -----------------------------------------------------------------------------------------------------
@@ -272,6 +366,9 @@ def _pace(case: Case, evidence: Evidence) -> list[str]:
             ]
             total += sum(made)
             if index < len(case.lengths):
+                if case.complete:
+                    problems += _whole(index, env, done, now, case.lengths[index])
+                    continue
                 ticking = [ticks for ticks in made if ticks]
                 length = case.lengths[index]
                 if not ticking or sum(ticking) < length or sum(ticking[:-1]) >= length:
@@ -286,6 +383,18 @@ def _pace(case: Case, evidence: Evidence) -> list[str]:
     if opened != decisions:
         problems.append(f"num_agent_steps sum to {opened}, but {decisions} decisions were made")
     return problems
+
+
+def _whole(index: int, env: ScriptedEnv, done: list[int], now: list[int], length: int) -> list[str]:
+    """A fragment of whole episodes ends at the first episode end at or after its length."""
+    whole = [number for number, calls in enumerate(now) if calls]
+    ticks = [sum(env.ticks[number][done[number] if number < len(done) else 0 : now[number]]) for number in whole]
+    ticks = [count for number, count in zip(whole, ticks) if number >= len(done) or now[number] > done[number]]
+    last = whole[-1]
+    ended = now[last] == len(env.world.episode(env.copy, last)) - 1
+    if not ended or sum(ticks) < length or sum(ticks[:-1]) >= length:
+        return [f"fragment {index}, copy {env.copy}: episodes of {ticks} ticks for whole episodes from {length} ticks on, ended: {ended}"]
+    return []
 
 
 def _finished(evidence: Evidence, episodes: dict[tuple[int, int], Episode]) -> list[str]:
@@ -329,7 +438,12 @@ def _finished(evidence: Evidence, episodes: dict[tuple[int, int], Episode]) -> l
                 if getattr(record, name) != value:
                     problems.append(f"episode {place}: {name} is {getattr(record, name)}, expected {value}")
             seats = {row.agent: POLICY_OF[row.agent] for row in episode.rows}
-            if {agent: record.seats[agent][0] for agent in record.seats if agent in seats} != seats:
+            # A seat's version is that of its first decision; an agent first seen at the very end of a fragment may name the version before.
+            first = {row.agent: row.weights_version for row in reversed(episode.rows)}
+            taken = {agent: seat for agent, seat in record.seats.items() if agent in seats}
+            if {agent: seat[0] for agent, seat in taken.items()} != seats or any(
+                first[a] - version not in (0, 2) for a, (_, version) in taken.items()
+            ):
                 problems.append(f"episode {place}: seats {record.seats}, expected {seats}")
     problems += [
         f"episode {place}: ended, but no record came" for place, episode in episodes.items() if episode.over and place not in records

@@ -12,6 +12,9 @@ from typing import Any
 
 from .histories import bare
 
+Joint = dict[str, tuple[bool, list[float]]]
+"""Everybody alive: whether it is due, and its last observation."""
+
 
 @dataclass
 class Row:
@@ -35,6 +38,9 @@ class Row:
     closed_at: int | None = None  # the call of the episode that closed it (1: the first step); None: it is still open
     successor: Any = None  # the observation that closed the row; the final one if the life ended; None: there is none
     bootstrap_valid: bool = True
+    joint: Joint = field(default_factory=dict)  # everybody when the row opened
+    joint_actions: dict[str, int] = field(default_factory=dict)
+    joint_after: Joint | None = None  # everybody when the next observation closed the row
 
 
 @dataclass
@@ -69,6 +75,18 @@ class Episode:
         """What ``reset`` returned."""
         for agent, obs in observations.items():
             self._sees(agent, obs, infos.get(agent, {}))
+
+    def look(self) -> Joint:
+        """Everybody that is alive, between two calls (§5, the columns ``joint_*``)."""
+        return {agent: (agent in self.due, self.due[agent][0] if agent in self.due else self.open[agent].obs) for agent in self.alive}
+
+    def answer(self, actions: dict[str, int], weights_version: int = 0) -> None:
+        """The answers of all due agents to one call."""
+        joint = self.look()
+        for agent, action in actions.items():
+            self.act(agent, action, weights_version)
+        for agent in actions:
+            self.open[agent].joint, self.open[agent].joint_actions = joint, actions
 
     def act(self, agent: str, action: int, weights_version: int = 0) -> None:
         """A due agent's answer opens a row (§4.1)."""
@@ -127,13 +145,17 @@ class Episode:
             self._ends(agent, terminated, last, info.get("end_cause"))
         self.seen |= set(final)
         # … then the observations that ask for an action (§3.1), the parents' decisions last of all that is read.
+        continued = []
         for agent in observations:
             if agent in self.open and agent not in final:
                 row = self.open.pop(agent)
+                continued.append(row)
                 row.closed_at, row.successor = self.num_calls, bare(observations[agent])
         for agent, obs in observations.items():
             if agent not in final:
                 self._sees(agent, obs, infos.get(agent, {}))
+        for row in continued:
+            row.joint_after = self.look()
         # Who ends the episode (§3.3)?
         all_done = all(agent in self.seen and agent not in self.alive for agent in self.possible)
         self.over = everyone or (agents is not None and len(agents) == 0) or (all_done and not self.due)
@@ -180,8 +202,7 @@ def tell(
         episode.begin(observations, infos)
         for call in range(1, calls + 1):
             actions = {agent: choose(observations[agent]) for agent in list(episode.due)}
-            for agent, action in actions.items():
-                episode.act(agent, action, version_at(number, call))
+            episode.answer(actions, version_at(number, call))
             observations, rewards, terminateds, truncateds, infos = env.step(actions)
             elapsed, agents = getattr(env, "elapsed_ticks", 1), getattr(env, "agents", None)
             episode.hear(observations, rewards, terminateds, truncateds, infos, elapsed, agents)

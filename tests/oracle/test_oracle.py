@@ -197,7 +197,7 @@ def test_generated_histories_are_whole_and_the_oracle_accounts_for_all_pay() -> 
     """Every generated history can be played to its end; every reward is in a row or uncredited; every row is closed."""
     rng = random.Random(1)
     met: Counter[str] = Counter()
-    for _ in range(1500):
+    for _ in range(500):
         world = world_from_bytes(rng.randbytes(480))
         for copy in range(2):
             env = ScriptedEnv(world, copy)
@@ -214,7 +214,7 @@ def test_generated_histories_are_whole_and_the_oracle_accounts_for_all_pay() -> 
                     assert credited[agent] + episode.uncredited_reward.get(agent, 0.0) == paid[agent]
                 _count(met, world, episode)
     for what in _COUNTED:
-        assert met[what] >= 25, (what, met)
+        assert met[what] >= 10, (what, met)
 
 
 _COUNTED = (
