@@ -8,6 +8,7 @@ the same things themselves, once per action.
 from __future__ import annotations
 
 import operator
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,7 @@ CHECKING = (
     wrappers.CaptureStdoutWrapper,
 )
 ILLEGAL_REWARD = -1.0  # what every standard env() of PettingZoo's own games passes to TerminateIllegalWrapper
-TRIAL = 16
+TRIALS = 16
 
 
 @dataclass
@@ -94,12 +95,12 @@ class FreshObservations:
     """Copies observations until the game has shown that it makes each one anew; for good if it does not.
 
     Some games hand out the same array at each step and write the next observation into it. The first
-    observations are held against each other: if no two share memory, copying stops (``done``).
+    observations are held against those before them, two rounds back: if no two share memory, copying stops (``done``).
     """
 
     def __init__(self, num_agents: int) -> None:
-        self._trial = TRIAL + 4 * num_agents
-        self._held: list[list[Any]] = []
+        self._trials_left = TRIALS + 4 * num_agents
+        self._held: deque[list[Any]] = deque(maxlen=2 * max(num_agents, 1))
         self._reuses = False
         self.done = False
 
@@ -107,11 +108,10 @@ class FreshObservations:
         if not self._reuses:
             parts: list[Any] = []
             _collect(observation, parts)
-            self._reuses = any(_shared(part, other) for held in self._held for other in held for part in parts)
+            self._reuses = any(_shared(part, other) for held in self._held for part, other in zip(parts, held, strict=False))
             self._held.append(parts)
-            if self._reuses or len(self._held) >= self._trial:
-                self._held = []
-                self.done = not self._reuses
+            self._trials_left -= 1
+            self.done = self._trials_left <= 0 and not self._reuses
         return copied(observation)
 
 

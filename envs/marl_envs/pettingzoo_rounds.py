@@ -81,7 +81,7 @@ class RoundGame(BaseMultiAgentEnv):
         now = self._game.agents
         over = not now
         if now != self._due or True in terminateds.values() or True in truncateds.values() or len(observations) != len(now):
-            observations = self._with_changes(observations)
+            observations, terminateds, truncateds = self._with_changes(observations, terminateds, truncateds)
         cut_off = over and True in truncateds.values() and True not in terminateds.values()
         terminateds["__all__"] = over and not cut_off
         truncateds["__all__"] = cut_off
@@ -89,7 +89,7 @@ class RoundGame(BaseMultiAgentEnv):
             observations = self._copied(observations)
         if self._masks or infos:
             self._keep_masks(observations, infos)
-        return observations, rewards, terminateds, truncateds, infos
+        return observations, dict(rewards), terminateds, truncateds, dict(infos)
 
     def render(self) -> Any:
         return self._bare.renderer.render()
@@ -126,12 +126,12 @@ class RoundGame(BaseMultiAgentEnv):
             game.step(None)
         return observations, rewards, terminations, truncations, infos
 
-    def _with_changes(self, observations: AgentDict) -> AgentDict:
-        """Follow who lives and who is due; an observation of somebody who was done before this step is dropped."""
+    def _with_changes(self, *tables: AgentDict) -> tuple[AgentDict, ...]:
+        """Follow who lives and who is due; what concerns somebody who was done before this step is taken out of ``tables``."""
         before, now = self.agents, self._game.agents
         self.agents = list(now)
-        self._due = [agent for agent in now if agent in observations]
-        return {agent: seen for agent, seen in observations.items() if agent in now or agent in before}
+        self._due = [agent for agent in now if agent in tables[0]]
+        return tuple({agent: entry for agent, entry in table.items() if agent in now or agent in before} for table in tables)
 
     def _copied(self, observations: AgentDict) -> AgentDict:
         fresh = self._fresh

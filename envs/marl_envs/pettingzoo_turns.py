@@ -74,9 +74,10 @@ class TurnGame(BaseMultiAgentEnv):
 
     def step(self, actions: AgentDict, /) -> StepReturn:
         agent = self._due
-        if agent not in actions:
-            raise self._no_action(actions)
-        action = actions[agent]
+        try:
+            action = actions[agent]
+        except KeyError:
+            raise self._no_action(actions) from None
         mask = self._mask
         # The common case, a legal int, inline: this runs at every turn of every game.
         if action.__class__ is not int or not 0 <= action < self._num_actions.get(agent, -1) or (mask is not None and not mask[action]):

@@ -128,7 +128,7 @@ class Shots(Chairs):
 
 
 class Meeting(ParallelEnv):
-    """A native parallel game: ``host`` stays, ``guest`` comes at step 2 and leaves at step 3 with stale observations after."""
+    """A native parallel game: ``host`` stays, ``guest`` comes at step 2 and leaves at step 3; its entries go on after that."""
 
     metadata = {"name": "meeting_v0"}
     render_mode = None
@@ -155,7 +155,7 @@ class Meeting(ParallelEnv):
         self._t += 1
         seen = np.array([self._t], np.float32)
         listed = ["host"] if self._t < 2 else ["host", "guest"]
-        guest_done, over = self._t == 3, self._t == 5
+        guest_done, over = self._t >= 3, self._t == 5
         self.agents = [] if over else ["host", "guest"] if self._t == 2 else ["host"]
         return (
             {agent: seen.copy() for agent in listed},
@@ -511,7 +511,8 @@ def test_a_native_parallel_game_with_a_guest() -> None:
             assert observations["guest"].tolist() == [3.0]
             assert terminateds["guest"]
         if step == 4:
-            assert list(observations) == ["host"], "the stale observation of somebody long done is dropped"
+            assert list(observations) == ["host"], "the observation of somebody long done is dropped"
+            assert terminateds == {"host": False, "__all__": False}, "and so is its flag"
             assert rewards["guest"] == 1.0, "but what it is paid counts"
     assert truncateds == {"host": True, "__all__": True}
     assert terminateds["__all__"] is False
