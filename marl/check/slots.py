@@ -10,21 +10,33 @@ import numpy as np
 from gymnasium import Space, spaces
 
 
-class SlotSpaces:
-    """The slots of one space: where their values stand in an array, or in a tuple of arrays where there are several groups."""
+def slot_groups(env: Any) -> list[list[int]]:
+    """Slots whose observation and action spaces are equal stand in one array; groups in the order of their first slots."""
+    kinds: list[tuple[Any, Any]] = []
+    groups: list[list[int]] = []
+    for index, slot in enumerate(env.slots):
+        kind = (env.single_observation_spaces[slot], env.single_action_spaces[slot])
+        if kind not in kinds:
+            kinds.append(kind)
+            groups.append([])
+        groups[kinds.index(kind)].append(index)
+    return groups
 
-    def __init__(self, table: Mapping[Any, Space[Any]], slots: Sequence[Any]) -> None:
-        self.spaces: list[Space[Any]] = []
-        self.place: list[tuple[int, int]] = []  # slot → (group, index in the group)
-        self.members: list[list[int]] = []
-        for index, slot in enumerate(slots):
-            space = table[slot]
-            if space not in self.spaces:
-                self.spaces.append(space)
-                self.members.append([])
-            number = self.spaces.index(space)
-            self.place.append((number, len(self.members[number])))
-            self.members[number].append(index)
+
+class SlotSpaces:
+    """Where the values of slots stand: in one array, or in a tuple of arrays where there are several groups.
+
+    Attributes:
+        spaces: one for each group.
+        members: the slots of each group.
+        place: slot → (group, index in the group).
+    """
+
+    def __init__(self, table: Mapping[Any, Space[Any]], slots: Sequence[Any], groups: list[list[int]]) -> None:
+        self.members = groups
+        self.spaces = [table[slots[members[0]]] for members in groups]
+        places = {slot: (number, index) for number, members in enumerate(groups) for index, slot in enumerate(members)}
+        self.place = [places[slot] for slot in range(len(slots))]
 
     def part(self, value: Any, number: int) -> Any:
         return value[number] if len(self.spaces) > 1 else value

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from marl.check.report import Report
 from marl.check.returned import Stop
-from marl.check.slots import SlotSpaces, digest, leaves_by_space, stack
+from marl.check.slots import SlotSpaces, digest, leaves_by_space, slot_groups, stack
 from marl.check.values import kind_of, misfits
 from marl.env import END_CAUSES, VectorStep
 from marl.errors import MarlError
@@ -43,8 +43,9 @@ class Run:
         self.num_envs, self.slots = int(env.num_envs), tuple(env.slots)
         self.seed, self.others = seed, others
         self.rng = np.random.default_rng([seed, others])
-        self.observed = SlotSpaces(env.single_observation_spaces, self.slots)
-        self.acted = SlotSpaces(env.single_action_spaces, self.slots)
+        groups = slot_groups(env)
+        self.observed = SlotSpaces(env.single_observation_spaces, self.slots, groups)
+        self.acted = SlotSpaces(env.single_action_spaces, self.slots, groups)
         self.codecs = [ActionCodec(space) for space in self.acted.spaces]
         self.alive = np.zeros((self.num_envs, len(self.slots)), bool)
         self.step = 0
