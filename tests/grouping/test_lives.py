@@ -5,8 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracle.oracle import Episode
 
+from marl.grouping.blanks import blank
 from marl.lives import CallMeaning, Lives
+
+from .random_game import AGENTS, RandomGame
 
 
 def follow(possible: str, first: str, **said: Any) -> CallMeaning:
@@ -62,3 +68,31 @@ def test_a_flag_repeated_for_a_done_agent_says_nothing_new() -> None:
     meaning = lives.follow({"a": 0, "b": 0}, {"a": True}, {}, {})
     assert (meaning.due, meaning.ended) == (("b",), {})
     assert lives.follow({"a": 0}, {}, {}, {}).began == ("a",)
+
+
+@settings(max_examples=300, deadline=None)
+@given(script=st.integers(0, 10**6), lasting=st.floats(0.5, 1.0))
+def test_lives_are_those_of_the_oracle(script: int, lasting: float) -> None:
+    """The ledger's oracle, written apart from this, sees the same agents due, alive and ended, and the same end of the episode."""
+
+    def bare(table: Any) -> Any:
+        return {agent: {key: 0 for key in info if key == "final_observation"} for agent, info in table.items()}
+
+    game, oracle, lives = RandomGame(script, lasting=lasting), Episode(AGENTS, lambda agent: 1.0), Lives(AGENTS)
+    observations, infos = game.reset(seed=1)
+    oracle.begin(dict.fromkeys(observations, 0), bare(infos))
+    meaning = lives.begin(observations)
+    while not meaning.over:
+        before = set(oracle.alive)
+        assert set(meaning.due) == set(oracle.due)
+        assert set(lives.alive) == before
+        oracle.answer(dict.fromkeys(meaning.due, 0))
+        actions = {agent: blank(game.action_spaces[agent]) for agent in meaning.due}
+        observations, rewards, terminateds, truncateds, infos = game.step(actions)
+        oracle.hear(dict.fromkeys(observations, 0), rewards, terminateds, truncateds, bare(infos), 1, None)
+        meaning = lives.follow(observations, terminateds, truncateds, infos)
+        assert meaning.over == oracle.over
+        rows = [row for row in oracle.rows if row.closed_at == oracle.num_calls and (row.terminated or row.truncated)]
+        lived = {agent: terminated for agent, terminated in meaning.ended.items() if agent in before}
+        assert lived == {row.agent: row.terminated for row in rows}
+        assert before.intersection(meaning.finals) == {row.agent for row in rows if row.successor is not None}
