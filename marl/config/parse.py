@@ -430,7 +430,7 @@ class _Parse:
             if key not in learner_fields and key not in policy_fields:
                 near = did_you_mean(key, [*learner_fields, *policy_fields, *HOUSE_KEYS])
                 mend = _plugin_hint(key, algorithm)
-                self._wrong(f"{where}.{key}", f"{algorithm.__name__} has no such key.{'' if mend else near}", mend)
+                self._wrong(f"{where}.{key}", f"{algorithm.__name__} has no such key{'' if mend else '.' + near}", mend)
         return (
             {key: value for key, value in keys.items() if key in learner_fields},
             {key: value for key, value in keys.items() if key in policy_fields},
