@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,12 @@ from marl.env import END_CAUSES
 from marl.policy import Discount, PolicySpec
 from marl.router import Router
 from marl.sampler import RolloutWorker
+from marl.vector_sampler import VectorRolloutWorker
 
 from .echo import Echo, Remembering, echo
 from .histories import NAMES, Choices, ScriptedEnv, World, answer, bare, is_odd, player, world_from_bytes
 from .oracle import Episode, Joint, tell
+from .vector_histories import ScriptedVectorEnv, in_array_form
 
 JOINT = ("joint_obs", "joint_actions", "joint_alive", "joint_due")
 POLICY_OF = {agent: "rival" if is_odd(agent) else "main" for agent in NAMES}
@@ -35,6 +37,7 @@ class Case:
     players: str = "scripted"  # or "echo", "remembering": policies that answer whole batches, and get new weights before each fragment
     complete: bool = False  # fragments end with whole episodes
     joint: bool = False  # policy ``main`` wants the columns ``joint_*``
+    arrays: bool = False  # the copies are one array-native environment
 
 
 def case_from_bytes(data: bytes) -> Case:
@@ -51,6 +54,13 @@ def case_from_bytes(data: bytes) -> Case:
     world = world_from_bytes(data[10:])
     joint = choose.below(6) == 5 and "'x'" not in repr(world)  # joint columns are for closed sets of agents
     return Case(world, copies, tuple(lengths), rival_asks, players, complete, joint)
+
+
+def arrays_case_from_bytes(data: bytes) -> Case:
+    """A case for an array-native environment."""
+    case = case_from_bytes(data)
+    players = "echo" if case.players == "scripted" else case.players
+    return replace(case, world=in_array_form(case.world), players=players, joint=False, arrays=True)
 
 
 @dataclass
@@ -90,15 +100,18 @@ def make_sampler(case: Case, envs: list[ScriptedEnv]) -> Any:
         policy: PolicySpec(policy, shown.observation_space(agent), shown.action_space(agent))
         for policy, agent in (("main", "a0"), ("rival", "a1"))
     }
-    return RolloutWorker(
-        make_env=create,  # type: ignore[arg-type]
-        envs_per_worker=case.copies,
-        router=Router(specs, mapping=POLICY_OF),
-        policies={policy: kind(spec) for policy, spec in specs.items()},
-        discounts={"main": Discount(GAMMA["main"], "tick"), "rival": Discount(GAMMA["rival"], rival_per)},  # type: ignore[arg-type]
-        needs=needs,
-        seed=7,
-    )
+    given: dict[str, Any] = {
+        "router": Router(specs, mapping=POLICY_OF),
+        "policies": {policy: kind(spec) for policy, spec in specs.items()},
+        "discounts": {"main": Discount(GAMMA["main"], "tick"), "rival": Discount(GAMMA["rival"], rival_per)},  # type: ignore[arg-type]
+        "needs": needs,
+        "seed": 7,
+    }
+    if not case.arrays:
+        return RolloutWorker(make_env=create, envs_per_worker=case.copies, **given)  # type: ignore[arg-type]
+    env = ScriptedVectorEnv(case.world, case.copies)
+    envs += env.copies
+    return VectorRolloutWorker(env=env, **given)
 
 
 def version_in(case: Case, fragment: int) -> int:
@@ -366,6 +379,10 @@ def _pace(case: Case, evidence: Evidence) -> list[str]:
             ]
             total += sum(made)
             if index < len(case.lengths):
+                last = len(now) - 1 if now[-1] else len(now) - 2  # an array-native copy has begun its next episode already
+                following = env.world.episode(env.copy, last)[now[last] + 1 :]
+                if made and not made[-1] and following and not following[0].elapsed:
+                    problems.append(f"fragment {index}, copy {env.copy}: ends between two decisions of one tick")
                 if case.complete:
                     problems += _whole(index, env, done, now, case.lengths[index])
                     continue

@@ -16,7 +16,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from .histories import Call, World, world_from_bytes
-from .judge import Case, Evidence, case_from_bytes, disagreements, equal_rows, make_sampler, sampled, shipped, show, take
+from .judge import (
+    Case,
+    Evidence,
+    arrays_case_from_bytes,
+    case_from_bytes,
+    disagreements,
+    equal_rows,
+    make_sampler,
+    sampled,
+    shipped,
+    show,
+    take,
+)
 
 NUM_HISTORIES = int(os.environ.get("MARL_HISTORIES", "2000"))
 cases = st.builds(case_from_bytes, st.binary(min_size=480, max_size=480))
@@ -31,6 +43,19 @@ cases = st.builds(case_from_bytes, st.binary(min_size=480, max_size=480))
 )
 @given(case=cases)
 def test_rows_agree_with_the_oracle(case: Case) -> None:
+    problems = disagreements(case, sampled(case))
+    assert not problems, show(case, problems)
+
+
+@settings(
+    max_examples=max(1, NUM_HISTORIES // 4),
+    derandomize="MARL_HISTORIES" not in os.environ,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+@given(case=st.builds(arrays_case_from_bytes, st.binary(min_size=480, max_size=480)))
+def test_rows_of_array_native_environments_agree_with_the_oracle(case: Case) -> None:
     problems = disagreements(case, sampled(case))
     assert not problems, show(case, problems)
 
