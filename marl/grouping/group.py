@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,11 +28,11 @@ class Slot:
     action_space: Space[Any]
     codec: ActionCodec
 
-    @property
+    @cached_property
     def masked(self) -> bool:
         return has_mask(self.raw_space)
 
-    @property
+    @cached_property
     def space(self) -> Space[Any]:
         return without_mask(self.raw_space)
 
