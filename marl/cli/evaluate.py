@@ -45,7 +45,7 @@ def evaluate(
     else:
         from marl.report.summary import judgement_lines
 
-        typer.echo("\n".join(judgement_lines(judged.metrics)))
+        typer.echo("\n".join(judgement_lines(judged.metrics, judged.learned)))
     if record is not None:
         from marl.report.recording import record_episode
 

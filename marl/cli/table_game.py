@@ -162,6 +162,8 @@ def ask(codec: ActionCodec, allowed: NDArray[np.bool_], agent: Any) -> Any:
         sys.stdout.write(f"your move, {agent}> ")
         sys.stdout.flush()
         typed = sys.stdin.readline()
+        if not sys.stdin.isatty():  # a script plays: its moves belong into what it reads back
+            _say(typed.rstrip("\n"))
         if not typed or typed.strip().lower() in ("q", "quit", "exit"):
             raise Left
         words = typed.replace(",", " ").split()

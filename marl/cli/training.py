@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import signal
+import shlex
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -104,19 +103,23 @@ def _follow(trainer: Trainer, directory: Path) -> int:
     config = trainer.config
     loggers = make_loggers(config.loggers, directory, after_iteration=trainer.iteration, from_step=trainer.state.num_env_steps)
     display = make_display(config.stop, f"{run_name(config)}  →  {shown_path(directory)}")
-    with _sigterm_is_ctrl_c():
-        try:
-            with Following(directory, display, loggers) as following:
-                trainer.run(following)
-        except KeyboardInterrupt as stop:
-            _say(str(stop) or f"stopped at once. {_last_checkpoint(directory)}", error=True)
-            return EXIT_INTERRUPTED
+    following = Following(trainer, directory, display, loggers)
+    try:
+        following.run()
+    except KeyboardInterrupt:
+        _say(f"stopped at once: {_last_checkpoint(directory)}", error=True)
+        return EXIT_INTERRUPTED
+    if following.interrupted:
+        assert following.checkpoint is not None
+        go_on = f"marl train --resume {shlex.quote(shown_path(directory))}"
+        _say(f"saved {shown_path(following.checkpoint)}; go on with: {go_on}", error=True)
+        return EXIT_INTERRUPTED
     agents = trainer.plan.agents
     seats = [agent for agent in agents.agents if agent in agents.spaces]
     learned = [policy_id for policy_id, entry in config.policies.items() if entry.learner is not None]
     words = summary(
         following.metrics,
-        checkpoint=find_checkpoint(directory),
+        checkpoint=following.checkpoint,
         run=directory,
         learned=learned,
         seats=seats,
@@ -125,19 +128,6 @@ def _follow(trainer: Trainer, directory: Path) -> int:
     )
     _say("\n" + words)
     return 0
-
-
-class _sigterm_is_ctrl_c:
-    """A cluster that wants its machine back gets a checkpoint, as a person at the keyboard does."""
-
-    def __enter__(self) -> None:
-        self._main = threading.current_thread() is threading.main_thread()
-        if self._main:
-            self._before = signal.signal(signal.SIGTERM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
-
-    def __exit__(self, *_: object) -> None:
-        if self._main:
-            signal.signal(signal.SIGTERM, self._before)
 
 
 def run_name(config: RunConfig) -> str:

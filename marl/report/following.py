@@ -1,46 +1,113 @@
-"""Follow a run: after every iteration its metrics go to the loggers and to the display; at the end its learning curve is drawn.
+"""Follow a run from its first iteration to its last: what ``Trainer.run()`` does, with people watching.
 
-The trainer knows nothing of this: ``trainer.run(on_result=following)``.
+After every iteration the metrics go to the loggers and to the display. The first Ctrl-C (or SIGTERM) lets the iteration end and saves; the
+second stops at once, and the last checkpoint stays. At the end the learning curve is drawn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from marl.report.curve import write_curve
 from marl.report.display import Display
 from marl.report.loggers import Logger
+from marl.trainer import Trainer
 
 
 class Following:
-    """A run's display and loggers, as one function of an iteration's result.
+    """A run with its display and loggers.
 
     Args:
         directory: the run's.
+
+    Attributes:
+        metrics: of the last iteration.
+        checkpoint: the last one written here.
+        interrupted: whether somebody stopped the run before its end.
     """
 
-    def __init__(self, directory: Path, display: Display, loggers: Sequence[Logger]) -> None:
-        self.directory, self.display, self.loggers = directory, display, list(loggers)
+    def __init__(self, trainer: Trainer, directory: Path, display: Display, loggers: Sequence[Logger]) -> None:
+        self.trainer, self.directory, self.display, self.loggers = trainer, directory, display, list(loggers)
         self.metrics: dict[str, Any] = {}
+        self.checkpoint: Path | None = None
+        self.interrupted = False
+        self._saved_at = trainer.state.num_env_steps
 
-    def __call__(self, result: Mapping[str, Any]) -> None:
-        """Take one iteration's result: ``{"metrics": …, "episodes": …}``."""
-        self.metrics = dict(result["metrics"])
-        for logger in self.loggers:
-            logger.log(self.metrics)
-        self.display.update(self.metrics)
+    def run(self) -> None:
+        """Iterate until a stop condition holds or somebody stops the run; a checkpoint is written in either case.
 
-    def close(self) -> None:
-        """Close display and loggers, and draw the learning curve."""
+        Raises:
+            KeyboardInterrupt: a second Ctrl-C. The last checkpoint stays as it is.
+        """
+        trainer = self.trainer
+        try:
+            with listening(self._stop) as asked:
+                while trainer.stop_reason() is None and not asked():
+                    self.metrics = dict(trainer.train()["metrics"])
+                    if trainer.stop_reason() is not None:
+                        self._evaluate_at_the_end()
+                    for logger in self.loggers:
+                        logger.log(self.metrics)
+                    self.display.update(self.metrics)
+                    if self._checkpoint_is_due():
+                        self._save()
+                self.interrupted = asked() and trainer.stop_reason() is None
+                if self.metrics and self._saved_at != trainer.state.num_env_steps:
+                    self._save()
+        finally:
+            self._close()
+
+    def _stop(self) -> None:
+        self.display.note("stopping: this iteration ends, then a checkpoint is written (Ctrl-C once more: stop at once, without)")
+
+    def _evaluate_at_the_end(self) -> None:
+        """A run that evaluates ends with an evaluation."""
+        if self.trainer.config.evaluation.interval is not None and not any(name.startswith("evaluation/") for name in self.metrics):
+            found = self.trainer.evaluate()["metrics"]
+            self.metrics.update({f"evaluation/{name}": value for name, value in found.items()})
+
+    def _checkpoint_is_due(self) -> bool:
+        every = self.trainer.config.checkpoint.every_env_steps
+        return every is not None and self.trainer.state.num_env_steps // every > self._saved_at // every
+
+    def _save(self) -> None:
+        self.checkpoint = self.trainer.save()
+        self._saved_at = self.trainer.state.num_env_steps
+
+    def _close(self) -> None:
         self.display.close()
         for logger in self.loggers:
             logger.close()
         write_curve(self.directory / "progress.csv", self.directory / "learning_curve.png")
 
-    def __enter__(self) -> Following:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+@contextmanager
+def listening(say: Callable[[], None]) -> Iterator[Callable[[], bool]]:
+    """While the block runs, take the first Ctrl-C or SIGTERM as a wish (``asked()``; ``say`` is called) and the second as an order.
+
+    Outside the main thread signals cannot be heard: then nobody asks.
+    """
+    asked = False
+
+    def heard(_number: int, _frame: Any) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        with suppress(RuntimeError):  # the signal came in the midst of a write to the same stream
+            say()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = {number: signal.signal(number, heard) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

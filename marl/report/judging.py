@@ -24,10 +24,11 @@ _OPPONENT = "_opponent"
 
 @dataclass
 class Judgement:
-    """Metrics under their fixed names (no prefix), and the episodes behind them."""
+    """Metrics under their fixed names (no prefix), the episodes behind them, and the policies that the run taught."""
 
     metrics: dict[str, float]
     episodes: list[EpisodeRecord]
+    learned: tuple[str, ...]
 
 
 def judge(
@@ -79,7 +80,8 @@ def judge(
                 one.close()
     metrics = EpisodeMetrics(window=None)
     metrics.add(finished)
-    return Judgement({name: value for name, value in metrics.take().items() if name != "num_episodes_total"}, finished)
+    found = {name: value for name, value in metrics.take().items() if name != "num_episodes_total"}
+    return Judgement(found, finished, read_manifest(path).learned)
 
 
 def judging_worker(plan: Plan, make_env: Callable[[int], Any], *, copies: int, seed: int, explore: bool) -> RolloutWorker:

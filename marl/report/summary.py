@@ -90,8 +90,8 @@ def _further(stop: Mapping[str, float], progress: Progress) -> str:
     return f"num_env_steps={2 * max(1, progress.num_env_steps)}"
 
 
-def judgement_lines(metrics: Mapping[str, Any]) -> list[str]:
-    """An evaluation alone, as text."""
+def judgement_lines(metrics: Mapping[str, Any], learned: Sequence[str] = ()) -> list[str]:
+    """An evaluation alone, as text; results are those of the ``learned`` policies."""
     count = int(metrics.get("episode_return_count", 0))
     lines = [f"{count:,} episodes of {short(metrics.get('episode_len_mean'))} env steps on average"]
     low, high = short(metrics.get("episode_return_min")), short(metrics.get("episode_return_max"))
@@ -99,7 +99,7 @@ def judgement_lines(metrics: Mapping[str, Any]) -> list[str]:
     for kind in ("policies", "agents"):
         names = [name for name in metrics if name.startswith(f"{kind}/") and name.endswith("/return_mean") and name.count("/") == 2]
         lines += [f"  {kind[:-1] if kind == 'agents' else 'policy'} {name.split('/')[1]}: {short(metrics[name])}" for name in names]
-    return lines + results_lines(results_of(metrics))
+    return lines + results_lines(_against_others(results_of(metrics), learned))
 
 
 def shown_path(path: Path) -> str:
