@@ -10,6 +10,7 @@ from gymnasium import spaces
 
 import marl
 from marl.batch import SampleBatch
+from marl.errors import MarlError
 
 Returned = tuple[dict[str, float], dict[str, float], dict[str, bool], dict[str, bool], dict[str, Any]]
 
@@ -216,6 +217,60 @@ def test_there_are_no_phantom_rows() -> None:
     assert sorted(rows) == sorted([("a", 0, 0), ("a", 1, 1), ("b", 0, 0), ("b", 2, 2), ("b", 3, 3)] * 3)
 
 
+def test_advantages_are_normalised_over_rows_that_were_decided() -> None:
+    """RLlib's phantom rows shift the mean; here mean 0 and deviation 1 are over decisions with a loss, in lives of any length."""
+    ppo = pytest.importorskip("marl_plugins.ppo").PPO
+    env = Told(
+        ("a", "b"),
+        [
+            first({"a": 0, "b": 0}),
+            ({"a": 1, "b": 1}, {"a": 3.0, "b": -1.0}, {"b": True}, {}, {}),
+            ({"a": 2}, {"a": 5.0}, {}, {}, {}),
+            ({"a": 3}, {"a": -4.0}, {}, {}, {}),
+            ({}, {"a": 7.0}, {}, {"a": True}, {}),
+        ],
+    )
+    sampler = marl.Sampler(env=lambda: env, policies={"main": {"algorithm": "ppo"}}, mapping={"*": "main"}, envs_per_worker=1, seed=3)
+    batch, _ = sampler.sample(num_env_steps=8)
+    assert batch.num_rows == 10
+    specs = {"main": sampler.plan.specs["main"]}
+    rows = ppo(specs, ppo.Config(), seed=0, device="cpu").prepare(batch).policies["main"]
+    kept = rows["loss_mask"]
+    assert len(rows) == 10
+    assert kept.tolist() == [not (truncated and agent == "a") for truncated, agent in zip(rows["truncateds"], _agents(rows))]
+    normalised = rows["advantages"][kept].astype(np.float64)
+    assert abs(normalised.mean()) < 1e-5
+    assert abs(normalised.std() - 1) < 1e-2
+    plain = ppo(specs, ppo.Config(normalize_advantages=False), seed=0, device="cpu").prepare(batch).policies["main"]["advantages"][kept]
+    np.testing.assert_allclose(normalised, (plain - plain.mean()) / plain.std(), rtol=1e-3, atol=1e-4)
+
+
+def _agents(batch: SampleBatch) -> list[Any]:
+    return [batch.agents[index] for index in batch["agent_index"]]
+
+
+def test_returns_are_averaged_over_the_last_hundred_episodes() -> None:
+    """RLlib averages only over those that ended in the last iteration, so that the mean of a slow game jumps or is missing."""
+    from marl.metrics import EpisodeMetrics
+
+    lines = [first({"a": 0}), ({}, {"a": 1.0}, {"a": True}, {}, {})]
+    env = Told(("a",), lines)
+    sampler = marl.Sampler(env=lambda: env, policies={"main": {"player": zero}}, mapping={"*": "main"}, envs_per_worker=1, seed=3)
+    metrics = EpisodeMetrics()
+    expected: list[float] = []
+    for reward in (*(float(number) for number in range(7)), 50.0):
+        lines[1][1]["a"] = reward
+        _, episodes = sampler.sample(num_env_steps=20)
+        assert len(episodes) == 20
+        metrics.add(episodes)
+        expected += [reward] * 20
+        found = metrics.take()
+        assert found["num_episodes"] == 20
+        assert found["episode_return_count"] == min(100, len(expected))
+        assert found["episode_return_mean"] == pytest.approx(np.mean(expected[-100:]))
+    assert metrics.take()["episode_return_mean"] == pytest.approx(np.mean(expected[-100:]))  # no episode ended since
+
+
 # --- PufferLib ----------------------------------------------------------------------------------------------------------
 
 
@@ -288,3 +343,34 @@ def test_an_episode_of_25_steps_has_25_steps() -> None:
     assert len(rows) == 2 * 50 * 3
     assert int(rows["t"].max()) == 24
     assert rows["truncateds"].sum() == 4 * 3
+
+
+# --- BenchMARL -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_global_state_is_an_error() -> None:
+    """BenchMARL's QMIX mixes observations where the state is missing."""
+    env = Told(("a",), [first({"a": 0}), ({"a": 1}, {"a": 1.0}, {"a": True}, {}, {})])
+    with pytest.raises(MarlError, match=r"global_state"):
+        marl.Sampler(
+            env=lambda: env, policies={"main": {"player": zero}}, mapping={"*": "main"}, seed=3, needs={"main": ["global_state"]}
+        ).sample(num_env_steps=1)
+
+
+def test_a_global_state_that_is_there_is_the_environments_own() -> None:
+    """And where it exists, rows hold it, taken when their observation was given; at a truncation the final one."""
+
+    class Stateful(Told):
+        global_state_space = spaces.Box(-1000, 1000, (2,), np.float32)
+
+        def global_state(self) -> np.ndarray:
+            return np.array([self.line, len(self.acted)], np.float32)
+
+    env = Stateful(("a",), [first({"a": 0}), ({"a": 1}, {}, {}, {}, {}), ({"a": 2}, {}, {}, {"a": True}, {})])
+    sampler = marl.Sampler(
+        env=lambda: env, policies={"main": {"player": zero}}, mapping={"*": "main"}, seed=3, needs={"main": ["global_state"]}
+    )
+    batch, _ = sampler.sample(num_env_steps=5)
+    rows = batch.policies["main"]
+    assert rows["global_state"].tolist() == [[0, 0], [1, 1], [0, 2], [1, 3], [0, 4]]
+    assert rows.pieces["bootstrap_global_state"].tolist() == [[2, 2], [2, 4], [1, 5]]
