@@ -120,17 +120,27 @@ class SampleBatch:
         if len(parts) == 1:
             return parts[0]
         agents: dict[Any, int] = {}
-        indices = []
-        for part in parts:
-            table = np.array([agents.setdefault(agent, len(agents)) for agent in part.agents] or [0], np.int32)
-            indices.append(table[part["agent_index"]] if "agent_index" in part else None)
+        tables = [np.array([*(agents.setdefault(agent, len(agents)) for agent in part.agents), -1], np.int64) for part in parts]
+        if any("parent_decision" in part for part in parts):
+            parts = [part if "parent_decision" in part else _without_parents(part) for part in parts]
         columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        if indices[0] is not None:
-            columns["agent_index"] = np.concatenate([index for index in indices if index is not None])
+        if "agent_index" in columns:
+            counted = [table[part["agent_index"]] for table, part in zip(tables, parts, strict=True)]
+            columns["agent_index"] = np.concatenate(counted).astype(np.int32)
+        if "parent_decision" in columns:  # its first number counts in the table of agents too; -1, the table's last, is no parent
+            columns["parent_decision"][:, 0] = np.concatenate(
+                [table[part["parent_decision"][:, 0]] for table, part in zip(tables, parts, strict=True)]
+            )
         starts = np.cumsum([0] + [part.num_rows for part in parts])
         offsets = np.concatenate([part.offsets[:-1] + start for part, start in zip(parts, starts, strict=False)] + [starts[-1:]])
         pieces = {name: np.concatenate([part.pieces[name] for part in parts]) for name in parts[0].pieces}
         return SampleBatch(columns, offsets, pieces, tuple(agents))
+
+
+def _without_parents(part: SampleBatch) -> SampleBatch:
+    """``part`` with the column that says that none of its rows has a parent."""
+    columns = {**part.columns, "parent_decision": np.full((part.num_rows, 3), -1, np.int64)}
+    return SampleBatch(columns, part.offsets, part.pieces, part.agents)
 
 
 def structured_column(table: Mapping[str, Array], name: str) -> Array | dict[str, Array]:

@@ -36,6 +36,7 @@ from marl.surroundings import Surroundings, read_global_state
 from marl.wrappers.base import state_is_whole
 
 MAX_ZERO_TICK_CALLS = 1000
+FOREVER = 2**62
 _NOTHING: Any = object()
 _CAUSES = {name: index for index, name in enumerate(END_CAUSES)}
 
@@ -51,7 +52,6 @@ class EnvCopy:
         "episode",
         "episode_count",
         "final_global_state",
-        "fragment_ticks",
         "global_state",
         "idle_ticks",
         "index",
@@ -66,14 +66,17 @@ class EnvCopy:
         "remembers",
         "seeds",
         "seen",
+        "step",
         "stopped",
         "tick",
+        "ticks_before",
         "zero_tick_calls",
     )
 
     def __init__(self, index: int, env: Any, seeds: EpisodeSeeds) -> None:
         self.index = index
         self.env = env
+        self.step = env.step
         self.seeds = seeds
         self.possible = frozenset(getattr(env, "possible_agents", ()))
         self.episode: Episode = None  # type: ignore[assignment]  # set by the first reset
@@ -85,7 +88,7 @@ class EnvCopy:
         self.infos: dict[Any, Any] = {}
         self.seen: set[Any] = set()
         self.tick = 0
-        self.fragment_ticks = 0
+        self.ticks_before = 0  # ticks of this fragment in earlier episodes, less those of this episode in earlier fragments
         self.idle_ticks = 0
         self.zero_tick_calls = 0
         self.needs_reset = True
@@ -165,6 +168,7 @@ class RolloutWorker:
         self._tick = np.zeros(envs_per_worker, np.int64)
         self.scripted: dict[int, Callable[..., Any]] = {}
         self._any_scripted = False
+        self._keep_raw = True
         self._finished: list[EpisodeRecord] = []
         self._target = -1
         self._complete = False
@@ -215,6 +219,8 @@ class RolloutWorker:
         probe_seed = self.copies[0].seeds[0]
         self.roster.seat(lambda needs, group_size: self._surroundings.columns_for(needs, probe_seed, group_size))
         self._any_scripted = self.roster.any_scripted
+        whole = any(state_is_whole(copy.env) for copy in self.copies)  # saved with what it last showed, not replayed
+        self._keep_raw = self._any_scripted or self._surroundings.active or whole
 
     # ------------------------------------------------------------------ sampling
 
@@ -270,17 +276,20 @@ class RolloutWorker:
         active = list(self.copies)
         if num_episodes is not None:
             open_ = [copy for copy in self.copies if not copy.needs_reset][:num_episodes]
-            fresh = [copy for copy in self.copies if copy.needs_reset][: num_episodes - len(open_)]
-            active = sorted(open_ + fresh, key=lambda copy: copy.index)
+            idle = [copy for copy in self.copies if copy.needs_reset][: num_episodes - len(open_)]
+            active = sorted(open_ + idle, key=lambda copy: copy.index)
             self._starts_left = num_episodes - len(active)
         for copy in self.copies:
-            copy.fragment_ticks = 0
+            if copy.needs_reset:
+                copy.tick = 0
+            copy.ticks_before = -copy.tick
             copy.stopped = False
         self._clear_round()
-        for copy in active:
-            if copy.needs_reset:
-                self._reset(copy)
-        self._flush(active)
+        fresh = [copy for copy in active if copy.needs_reset]
+        for copy in fresh:
+            self._reset(copy)
+        if fresh:
+            self._flush(fresh)
         in_order = False  # whether the rows to answer are the newest rows of their stores, in the order of the copies
         while active:
             group = active
@@ -295,13 +304,14 @@ class RolloutWorker:
                 active = [copy for copy in active if not copy.stopped]
                 self._any_stopped = False
                 in_order = False
-        return sum(copy.fragment_ticks for copy in self.copies)
+        return sum(copy.tick + copy.ticks_before for copy in self.copies)
 
     def _clear_round(self) -> None:
         self._obs: list[Any] = []
-        self._obs_lives: list[int] = []
-        self._pay_lives: list[int] = []
         self._payments: list[Any] = []
+        self._regular_copies: list[EnvCopy] = []
+        self._pay_lives: list[int] = []
+        self._late_payments: list[Any] = []
         self._masks: list[tuple[int, Any]] = []
         self._ends: list[tuple[EnvCopy, Episode, Any, int, int, int, int, Any, Any]] = []
         self._parents: list[tuple[int, int]] = []
@@ -376,21 +386,23 @@ class RolloutWorker:
         at = 0
         keep_logs = self._keep_logs
         for copy in group:
-            count = len(copy.due)
-            actions = dict(zip(copy.due, flat[at : at + count], strict=True))
-            at += count
+            due = copy.due
+            after = at + len(due)
+            actions = dict(zip(due, flat[at:after]))
+            at = after
             if keep_logs:
                 copy.log.append(actions)
             try:
-                results.append(copy.env.step(actions))
+                results.append(copy.step(actions))
             except Exception as error:
                 self._blame(copy, actions, error)
         self.timers["env"] += perf_counter() - started
 
-        obs_rows, obs_lives, pay_lives, payments = self._obs, self._obs_lives, self._pay_lives, self._payments
-        target = self._target
+        obs_rows, payments, regular_copies = self._obs, self._payments, self._regular_copies
+        target = self._target if self._target > -1 and not self._complete else FOREVER
         states = self._surroundings.global_state
-        for copy, result in zip(group, results, strict=True):
+        keep_raw = self._keep_raw
+        for copy, result in zip(group, results):
             try:
                 obs, rewards, terminateds, truncateds, infos = result
             except (TypeError, ValueError):
@@ -398,22 +410,21 @@ class RolloutWorker:
             elapsed = getattr(copy.env, "elapsed_ticks", 1)
             due = copy.due
             if (
-                due
-                and tuple(obs) == due
+                tuple(obs) == due
                 and tuple(rewards) == due
-                and not any(terminateds.values())
-                and not any(truncateds.values())
-                and not any(infos.values())
+                and True not in terminateds.values()
+                and True not in truncateds.values()
+                and due
                 and elapsed > 0
+                and not any(infos.values())
             ):
                 obs_rows.extend(obs.values())
-                obs_lives.extend(copy.due_lives)
                 payments.extend(rewards.values())
-                pay_lives.extend(copy.due_lives)
-                copy.observations = obs
-                copy.infos = infos
+                regular_copies.append(copy)
                 copy.tick += elapsed
-                copy.fragment_ticks += elapsed
+                if keep_raw:
+                    copy.observations = obs
+                    copy.infos = infos
             else:
                 self._regular = False
                 self._take_in(copy, obs, rewards, terminateds, truncateds, infos, elapsed)
@@ -421,18 +432,18 @@ class RolloutWorker:
                 copy.global_state = read_global_state(copy.env)
             if copy.needs_reset:
                 copy.final_global_state = copy.global_state
-                self._after_end(copy, target)
-            elif copy.fragment_ticks >= target > -1 and not self._complete:
+                self._after_end(copy)
+            elif copy.tick >= target - copy.ticks_before:
                 copy.stopped = self._any_stopped = True
         for hook in self._callbacks.get("on_episode_step", ()):
             for copy in group:
                 hook(copy.episode)
         self._flush(group)
 
-    def _after_end(self, copy: EnvCopy, target: int) -> None:
+    def _after_end(self, copy: EnvCopy) -> None:
         """An episode ended: begin the next one at once, unless this copy's fragment is over."""
-        if target > -1:
-            if copy.fragment_ticks >= target:
+        if self._target > -1:
+            if copy.tick + copy.ticks_before >= self._target:
                 copy.stopped = self._any_stopped = True
             else:
                 self._reset(copy)
@@ -460,6 +471,7 @@ class RolloutWorker:
                 episode.seed = match.seed
             if match.options is not None:
                 copy.options = dict(match.options)
+        copy.ticks_before += copy.tick
         copy.tick = copy.idle_ticks = copy.zero_tick_calls = 0
         copy.needs_reset = False
         copy.lives = {}
@@ -489,7 +501,7 @@ class RolloutWorker:
     def _take_in(self, copy: EnvCopy, obs: Any, rewards: Any, terminateds: Any, truncateds: Any, infos: Any, elapsed: int) -> None:
         """What one call of ``step`` returned, in any form that the contract allows."""
         lives, episode = copy.lives, copy.episode
-        pay_lives, payments = self._pay_lives, self._payments
+        pay_lives, payments = self._pay_lives, self._late_payments
         if self._surroundings.sums:
             self._results.extend((lives[agent], info) for agent, info in infos.items() if info and agent in lives)
         for agent, reward in rewards.items():
@@ -502,7 +514,6 @@ class RolloutWorker:
         if elapsed < 0:
             self._blame(copy, copy.log[-1] if copy.log else {}, EnvError(f"elapsed_ticks is {elapsed!r}; expected a whole number ≥ 0."))
         copy.tick += elapsed
-        copy.fragment_ticks += elapsed
         over = ""
         ended: dict[Any, int] = {}
         final_agents: Any = ()
@@ -585,7 +596,6 @@ class RolloutWorker:
         if agents is not None and len(agents) == 0:
             if copy.lives:
                 self._obs = self._obs[: len(self._obs) - len(copy.due)]
-                self._obs_lives = self._obs_lives[: len(self._obs_lives) - len(copy.due)]
                 self._end_lives(copy, {}, TRUNCATED, obs, infos)
             return "agents_empty"
         if not copy.lives and not copy.due and copy.possible and copy.possible <= copy.seen:
@@ -595,7 +605,7 @@ class RolloutWorker:
     def _observe(self, copy: EnvCopy, obs: Any, infos: Any, final_agents: Any) -> None:
         """New observations: begin lives, note who is due."""
         lives = copy.lives
-        obs_rows, obs_lives = self._obs, self._obs_lives
+        obs_rows = self._obs
         due: list[Any] = []
         due_lives: list[int] = []
         informed = any(infos.values())
@@ -614,7 +624,6 @@ class RolloutWorker:
             due.append(agent)
             due_lives.append(life)
             obs_rows.append(observation)
-            obs_lives.append(life)
         copy.due = tuple(due)
         copy.due_lives = due_lives
         copy.observations = obs
@@ -662,19 +671,22 @@ class RolloutWorker:
         """Bring a round's payments, ends and observations into the ledger, in that order."""
         ledger = self.ledger
         lives = ledger.lives
-        if self._payments:
-            paid = self._round_lives if self._regular else np.array(self._pay_lives, np.int64)
+        if self._regular:
+            paid = self._round_lives
+        else:
+            paid = np.array([life for copy in self._regular_copies for life in copy.due_lives] + self._pay_lives, np.int64)
+            self._payments += self._late_payments
+        if len(paid):
             try:
                 rewards = np.array(self._payments, np.float64)
             except (TypeError, ValueError):
                 rewards = np.zeros(0)
-            if rewards.shape != (len(paid),):
-                self._blame_payment()
+            if rewards.shape != paid.shape:
+                self._blame_payment(paid)
             ledger.pay(paid, rewards, self._tick[lives.env[paid]])
         if self._results:
             self._surroundings.note_results(ledger, self._results)
-        for copy in group:
-            self._tick[copy.index] = copy.tick
+        self._tick[[copy.index for copy in group]] = [copy.tick for copy in group]
         cut_off = self._flush_ends() if self._ends else []
         for episode, length, end in self._over:
             record = episode.record(length, end)
@@ -683,7 +695,7 @@ class RolloutWorker:
                 hook(episode, record)
         if self._obs:
             if not self._regular:
-                self._round_lives = np.array(self._obs_lives, np.int64)
+                self._round_lives = np.array([life for copy in group for life in copy.due_lives], np.int64)
             self._flush_observations(self._round_lives)
         else:
             self._round_lives = np.zeros(0, np.int64)
@@ -692,8 +704,9 @@ class RolloutWorker:
             self._surroundings.joint_finals(ledger, cut_off)
         for life, parent in self._parents:
             ledger.set_parent(life, parent)
-        self._obs, self._obs_lives, self._pay_lives, self._payments = [], [], [], []
+        self._obs, self._payments, self._regular_copies = [], [], []
         if not self._regular:
+            self._pay_lives, self._late_payments = [], []
             self._masks, self._ends, self._parents, self._over, self._results = [], [], [], [], []
         self._regular = True
 
@@ -835,10 +848,9 @@ class RolloutWorker:
             located.capsule = capsule(copy, actions, error)
         raise located from error
 
-    def _blame_payment(self) -> NoReturn:
+    def _blame_payment(self, lives: Ints) -> NoReturn:
         table = self.ledger.lives
-        lives = self._round_lives.tolist() if self._regular else self._pay_lives
-        for life, reward in zip(lives, self._payments, strict=True):
+        for life, reward in zip(lives.tolist(), self._payments, strict=True):
             try:
                 float(reward)
             except (TypeError, ValueError):

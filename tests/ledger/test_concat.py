@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 from gymnasium import spaces
 
 import marl
@@ -60,7 +59,6 @@ def test_tables_of_agents_are_joined() -> None:
     assert [agent for agent, _ in links(joined)] == [agent for part in parts for agent, _ in links(part)]
 
 
-@pytest.mark.xfail(reason="SampleBatch.concat counts agent_index anew, but not the first number of parent_decision")
 def test_parents_follow_the_joined_table() -> None:
     parts = [batch_of("p", "q", "r"), batch_of("s", "q"), batch_of("r", "p")]
     assert links(SampleBatch.concat(parts)) == [link for part in parts for link in links(part)]
