@@ -22,22 +22,23 @@ BAR, WINDOW, MOST_ENV_STEPS = 450.0, 20, 200_000
 
 CONFIG: dict[str, Any] = {
     "env": "gymnasium/CartPole-v1",
-    "envs_per_worker": 8,
+    "envs_per_worker": 16,
     "rollout_fragment_env_steps": 32,
     "policies": {
         "default": {
             "algorithm": "ppo",
             "model": {"hidden": [64, 64], "activation": "tanh"},
-            "lr": 1e-3,
+            "lr": [[0, 3e-3], [100_000, 0.0]],
             "discount": {"gamma": 0.98},
             "gae_lambda": 0.8,
-            "clip": 0.2,
+            "clip": [[0, 0.2], [100_000, 0.0]],
             "entropy_coeff": 0.0,
-            "epochs": 20,
+            "epochs": 10,
             "minibatch_rows": 256,
         }
     },
 }
+"""The zoo's settings for Stable-Baselines3, but half the epochs at three times the step from twice the environments."""
 
 
 def race(seed: int) -> dict[str, float]:
@@ -54,7 +55,7 @@ def race(seed: int) -> dict[str, float]:
     while steps < MOST_ENV_STEPS:
         result = trainer.train()
         steps = result["metrics"]["num_env_steps_sampled_total"]
-        returns.extend(sum(episode.returns.values()) for episode in result["episodes"])
+        returns.extend(sum(episode["returns"].values()) for episode in result["episodes"])
         if len(returns) == WINDOW and statistics.fmean(returns) >= BAR:
             return {"cpu_s": time.process_time() - start, "env_steps": steps}
     return {"cpu_s": float("inf"), "env_steps": steps}
