@@ -91,7 +91,8 @@ class Plan:
         algorithm = self.algorithms.get(policy_id)
         if algorithm is not None:
             return algorithm.make_policy(self.specs[policy_id], seed=seed, device=self.config.worker_device)
-        return make_player(self.entries[policy_id], self.specs[policy_id], seed=seed, device=self.config.worker_device)
+        entry, spec = self.entries[policy_id], self.specs[policy_id]
+        return make_player(entry, spec, seed=seed, device=self.config.worker_device, trust=packages_of(self.config))
 
 
 def seed_of(run_seed: int, *path: int | str) -> int:
@@ -329,7 +330,7 @@ def plan_policy(plan: Plan, policy_id: str, entry: PolicyEntry, learner: Learner
 # ------------------------------------------------------------------ players
 
 
-def make_player(entry: PolicyEntry, spec: PolicySpec, *, seed: int, device: str) -> Actor:
+def make_player(entry: PolicyEntry, spec: PolicySpec, *, seed: int, device: str, trust: Sequence[str] = ()) -> Actor:
     """What stands behind ``player``: random, constant, a checkpoint's policy, a batch policy or a bot of the user's own."""
     player, options = entry.player, dict(entry.options)
     where = f"policies.{spec.policy_id}.player"
@@ -338,7 +339,7 @@ def make_player(entry: PolicyEntry, spec: PolicySpec, *, seed: int, device: str)
     if player == "constant":
         return ConstantPolicy(spec, options.get("action"))
     if isinstance(player, str) and names_checkpoint(player):
-        return player_from_checkpoint(player, spec, seed=seed, device=device)
+        return player_from_checkpoint(player, spec, seed=seed, device=device, trust=trust)
     if isinstance(player, type) and issubclass(player, Policy):
         made: Any = cast(Any, player)(spec, **options)  # a Policy class of the user's own takes its spec first
         if not isinstance(made, Policy):
@@ -359,14 +360,19 @@ def make_player(entry: PolicyEntry, spec: PolicySpec, *, seed: int, device: str)
     return ScriptedPlayer(source, spec, getattr(player, "__qualname__", repr(player)))
 
 
-def player_from_checkpoint(reference: str, spec: PolicySpec, *, seed: int, device: str) -> Policy:
+def packages_of(config: RunConfig) -> tuple[str, ...]:
+    """The packages of the run's own algorithms: they are imported already, so its checkpoints may name them."""
+    return tuple(sorted({entry.algorithm.__module__.partition(".")[0] for entry in config.learners.values()}))
+
+
+def player_from_checkpoint(reference: str, spec: PolicySpec, *, seed: int, device: str, trust: Sequence[str] = ()) -> Policy:
     """The policy that ``CHECKPOINT:POLICY`` names, as a player in a seat of ``spec``.
 
     Raises:
         ConfigError: its spaces are not those of the seat.
     """
     path, _, policy_id = reference.rpartition(":")
-    record = read_policy(path, policy_id or None)
+    record = read_policy(path, policy_id or None, trust=trust)
     where = f"policies.{spec.policy_id}.player"
     for kind, mine, theirs in (
         ("observation", spec.observation_space, record.spec.observation_space),

@@ -11,7 +11,7 @@ from marl.algorithm import Algorithm, OnPolicy
 from marl.checkpoint import read_policy
 from marl.config import LearnerEntry, RunConfig
 from marl.errors import ConfigError, Problem
-from marl.local import Plan, seed_of
+from marl.local import Plan, packages_of, seed_of
 from marl.loops import Learner, Run, broadcast
 from marl.policy import Policy, PolicySpec
 
@@ -48,7 +48,7 @@ class Roster:
     def _init(self, policy_id: str, reference: str) -> None:
         """Start ``policy_id`` with the weights of ``CHECKPOINT:POLICY``."""
         path, _, source = reference.rpartition(":")
-        record = read_policy(path, source or None)
+        record = read_policy(path, source or None, trust=packages_of(self.plan.config))
         where, spec = f"policies.{policy_id}.init_from", self.plan.specs[policy_id]
         for kind in ("observation_space", "action_space"):
             mine, theirs = getattr(spec, kind), getattr(record.spec, kind)
@@ -56,7 +56,7 @@ class Roster:
                 wrong = f"{reference} has the {kind} {theirs}, and here it is {mine}"
                 raise ConfigError([Problem(where, wrong, "start from a policy of this game, wrapped alike")])
         try:
-            self.set_weights(policy_id, record.weights, reset_optimizer=True)
+            self.set_weights(policy_id, record.weights, reset_optimizer=True, version=record.version)
         except (KeyError, ValueError, RuntimeError) as error:
             wrong = f"the weights of {reference} do not fit ({error})"
             raise ConfigError([Problem(where, wrong, "use the same algorithm and model as that run")]) from error
@@ -77,14 +77,16 @@ class Roster:
         found = {policy_id: policy for learner in self.learners.values() for policy_id, policy in learner.algorithm.policies.items()}
         return {**found, **self.frozen}
 
-    def set_weights(self, policy_id: str, weights: Mapping[str, NDArray[Any]], *, reset_optimizer: bool) -> None:
-        """Replace the driver's weights of one policy."""
+    def set_weights(
+        self, policy_id: str, weights: Mapping[str, NDArray[Any]], *, reset_optimizer: bool, version: int | None = None
+    ) -> None:
+        """Replace the driver's weights of one policy; ``version`` says what made them, for a frozen one."""
         learner = self.learner_of(policy_id)
         if learner is not None:
             learner.algorithm.set_policy_weights(policy_id, weights, reset_optimizer=reset_optimizer)
         else:
             policy = self.frozen[policy_id]
-            policy.set_weights(weights, version=policy.version)
+            policy.set_weights(weights, version=policy.version if version is None else version)
 
     def forget(self, policy_id: str) -> None:
         """Drop what belongs to a policy alone."""

@@ -141,15 +141,16 @@ class Trainer:
         with _interrupts() as interrupted:
             while self.stop_reason() is None:
                 result = self.train()
-                last = interrupted() or self.stop_reason() is not None
-                if last and self.config.evaluation.interval is not None and not interrupted():
+                done = self.stop_reason() is not None
+                if done and self.config.evaluation.interval is not None:
                     self._evaluate_at_end(result)
                 if on_result is not None:
                     on_result(result)
-                if last or self._checkpoint_is_due():
+                stopped = interrupted()
+                if done or stopped or self._checkpoint_is_due():
                     path = self.save()
-                if interrupted():
-                    raise KeyboardInterrupt(f"saved {path}; go on with: marl train --resume {path.parent.parent}")
+                    if stopped and not done:
+                        raise KeyboardInterrupt(f"saved {path}; go on with: marl train --resume {path.parent.parent}")
         return result
 
     def stop_reason(self) -> str | None:
@@ -323,8 +324,8 @@ class Trainer:
             self.roster.seat(policy_id)
         found = None
         if copy_of is not None:
-            weights = self.get_policy(copy_of).get_weights()
-            self.roster.set_weights(policy_id, weights, reset_optimizer=True)
+            copied = self.get_policy(copy_of)
+            self.roster.set_weights(policy_id, copied.get_weights(), reset_optimizer=True, version=copied.version)
         for worker in self.state.workers:
             self._add_to(worker, policy_id)
         if self.roster.policy(policy_id) is not None:
