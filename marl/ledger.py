@@ -266,6 +266,18 @@ class Ledger:
         lives.agent[life] = agent
         return life
 
+    def begin_many(self, births: Sequence[tuple[int, int, int, int, int, int, int, bool]]) -> None:
+        """:meth:`begin` for lives that ``lives.take()`` gave and whose agent is set.
+
+        Args:
+            births: ``(life, store, policy, env, slot, eps_id, number, record)`` each.
+        """
+        table = self.lives
+        columns = np.array(births, np.int64).T
+        born = columns[0]
+        table.store[born], table.policy[born], table.env[born], table.slot[born] = columns[1:5]
+        table.eps_id[born], table.number[born], table.record[born] = columns[5:]
+
     def set_parent(self, life: int, parent: int) -> None:
         """``life`` was begun by the decision that ``parent`` has open."""
         lives = self.lives

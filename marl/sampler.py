@@ -312,6 +312,7 @@ class RolloutWorker:
         self._regular_copies: list[EnvCopy] = []
         self._pay_lives: list[int] = []
         self._late_payments: list[Any] = []
+        self._births: list[tuple[int, int, int, int, int, int, int, bool]] = []
         self._masks: list[tuple[int, Any]] = []
         self._ends: list[tuple[EnvCopy, Episode, Any, int, int, int, int, Any, Any]] = []
         self._parents: list[tuple[int, int]] = []
@@ -643,16 +644,11 @@ class RolloutWorker:
         number = episode.life_counts.get(agent, 0)
         episode.life_counts[agent] = number + 1
         copy.seen.add(agent)
-        life = self.ledger.begin(
-            agent,
-            store=seated.store,
-            policy=seated.index,
-            env=copy.index,
-            slot=self._surroundings.slot(agent),
-            eps_id=episode.episode_id,
-            number=number,
-            record=seated.record and (episode.match is None or self.router.learns(agent, episode)),
-        )
+        life = self.ledger.lives.take()
+        self.ledger.lives.agent[life] = agent
+        record = seated.record and (episode.match is None or self.router.learns(agent, episode))
+        slot = self._surroundings.slot(agent)
+        self._births.append((life, seated.store, seated.index, copy.index, slot, episode.episode_id, number, record))
         copy.lives[agent] = life
         self.table.begin_life(seated, life)
         if self._any_scripted and not isinstance(seated.actor, Policy):
@@ -693,6 +689,8 @@ class RolloutWorker:
             self._finished.append(record)
             for hook in self._callbacks.get("on_episode_end", ()):
                 hook(episode, record)
+        if self._births:
+            ledger.begin_many(self._births)
         if self._obs:
             if not self._regular:
                 self._round_lives = np.array([life for copy in group for life in copy.due_lives], np.int64)
@@ -707,36 +705,38 @@ class RolloutWorker:
         self._obs, self._payments, self._regular_copies = [], [], []
         if not self._regular:
             self._pay_lives, self._late_payments = [], []
-            self._masks, self._ends, self._parents, self._over, self._results = [], [], [], [], []
+            self._births, self._masks, self._ends, self._parents, self._over, self._results = [], [], [], [], [], []
         self._regular = True
 
     def _flush_ends(self) -> list[tuple[int, int]]:
         """End lives; returns the (life, final row) whose joint picture waits for the others' new observations."""
         ledger, table = self.ledger, self.ledger.lives
-        finals: dict[int, list[int]] = {}
-        for at, end in enumerate(self._ends):
-            if end[7] is not _NOTHING:
-                finals.setdefault(int(table.store[end[3]]), []).append(at)
-        row_of: dict[int, int] = {}
-        for store, places in finals.items():
-            lives = np.array([self._ends[at][3] for at in places], np.int64)
-            rows = ledger.final(store, lives)
-            self._write(store, rows, lives, [self._ends[at][7] for at in places], [self._ends[at] for at in places])
-            for at, row in zip(places, range(rows.start, rows.stop), strict=True):
-                row_of[at] = row
-        for at, (_, episode, agent, life, flag, cause, tick, _, _) in enumerate(self._ends):
-            final_row = row_of.get(at, -1)
-            if flag == TRUNCATED and final_row < 0:
+        copies, episodes, agents, ended, flags, causes, ticks, finals, _ = zip(*self._ends, strict=True)
+        lives = np.array(ended, np.int64)
+        final_rows = np.full(len(lives), -1, np.int64)
+        shown = np.array([at for at, final in enumerate(finals) if final is not _NOTHING], np.int64)
+        which = table.store[lives[shown]]
+        for store in np.unique(which).tolist() if len(ledger.stores) > 1 else [0] if len(shown) else []:
+            mine = shown[which == store]
+            rows = ledger.final(store, lives[mine])
+            places = mine.tolist()
+            self._write(store, rows, lives[mine], [finals[at] for at in places], [self._ends[at] for at in places])
+            final_rows[mine] = np.arange(rows.start, rows.stop)
+        ledger.end_many(lives, np.array(flags), ticks=np.array(ticks), causes=np.array(causes), final_rows=final_rows)
+        decisions, returned = table.count[lives].tolist(), table.returned[lives].tolist()
+        for episode, agent, flag, row, count, reward in zip(episodes, agents, flags, final_rows.tolist(), decisions, returned, strict=True):
+            episode.num_agent_steps += count
+            episode.returns[agent] = episode.returns.get(agent, 0.0) + reward
+            if flag == TRUNCATED and row < 0:
                 episode.num_truncated_without_observation += 1
-            episode.num_agent_steps += int(table.count[life])
-            episode.returns[agent] = episode.returns.get(agent, 0.0) + float(table.returned[life])
-            ledger.end(life, flag, tick=tick, cause=cause, final_row=final_row)
-            if self._any_scripted:
+        if self._any_scripted:
+            for life in ended:
                 self.scripted.pop(life, None)
         if not self._surroundings.joins:
             return []
-        over = {copy.index for copy, episode, *_ in self._ends if any(episode is one[0] for one in self._over)}
-        return self._surroundings.joint_ends(ledger, [(end[3], end[4], row_of.get(at, -1)) for at, end in enumerate(self._ends)], over)
+        finished = {id(episode) for episode, _, _ in self._over}
+        over = {copy.index for copy, episode in zip(copies, episodes, strict=True) if id(episode) in finished}
+        return self._surroundings.joint_ends(ledger, list(zip(ended, flags, final_rows.tolist(), strict=True)), over)
 
     def _flush_observations(self, lives: Ints) -> None:
         ledger = self.ledger
