@@ -124,6 +124,7 @@ def _follow(trainer: Trainer, directory: Path) -> int:
         learned=learned,
         seats=seats,
         playable=bool(seats) and all(isinstance(agents.spaces[seat][1], (spaces.Discrete, spaces.MultiDiscrete)) for seat in seats),
+        explore=config.evaluation.explore,
         stop=config.stop,
     )
     _say("\n" + words)

@@ -34,6 +34,7 @@ def summary(
     learned: Sequence[str] = (),
     seats: Sequence[Any] = (),
     playable: bool = False,
+    explore: bool | None = None,
     stop: Mapping[str, float] | None = None,
 ) -> str:
     """The last words of a run.
@@ -44,13 +45,14 @@ def summary(
         learned: the policies that learn.
         seats: who can be played.
         playable: whether a person can play against it (moves that can be counted, two seats or more).
+        explore: whether the evaluation explores.
     """
     progress = progress_of(metrics, stop or {})
     lines = [_first_line(progress, metrics)]
     against = _against_others(results_of(metrics, "evaluation/"), learned)
     if against:
-        games = "greedy" if metrics.get("evaluation/explore") in (None, 0, False) else "exploring"
-        lines += ["", f"in evaluation ({games}):", *(f"  {line}" for line in results_lines(against))]
+        how = "" if explore is None else " (exploring)" if explore else " (greedy)"
+        lines += ["", f"in evaluation{how}:", *(f"  {line}" for line in results_lines(against))]
     elif "evaluation/episode_return_mean" in metrics:
         count = int(metrics.get("evaluation/episode_return_count", 0))
         lines += ["", f"in evaluation: return {short(metrics['evaluation/episode_return_mean'])} over {count} episodes"]
