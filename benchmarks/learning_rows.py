@@ -195,8 +195,21 @@ def _ppo(**keys: Any) -> dict[str, Any]:
     return {"algorithm": "ppo", "model": {"hidden": [64, 64], "activation": "tanh"}, **keys}
 
 
-CARTPOLE_PPO = _ppo(lr=1e-3, discount={"gamma": 0.98}, gae_lambda=0.8, clip=0.2, entropy_coeff=0.0, epochs=20, minibatch_rows=256)
-CARTPOLE = {"env": "gymnasium/CartPole-v1", "envs_per_worker": 8, "rollout_fragment_env_steps": 32, "policies": {"default": CARTPOLE_PPO}}
+def _to_zero(value: float, at: int) -> list[list[float]]:
+    """A schedule that falls from ``value`` to zero at ``at`` env steps."""
+    return [[0, value], [at, 0.0]]
+
+
+CARTPOLE_PPO = _ppo(
+    lr=_to_zero(3e-3, 100_000),
+    discount={"gamma": 0.98},
+    gae_lambda=0.8,
+    clip=_to_zero(0.2, 100_000),
+    entropy_coeff=0.0,
+    epochs=10,
+    minibatch_rows=256,
+)
+CARTPOLE = {"env": "gymnasium/CartPole-v1", "envs_per_worker": 16, "rollout_fragment_env_steps": 32, "policies": {"default": CARTPOLE_PPO}}
 
 PENDULUM = {
     "env": "gymnasium/Pendulum-v1",
@@ -210,27 +223,25 @@ PENDULUM = {
 FOUR_CARTPOLES = {
     "env": "marl_envs/cartpole-v1",
     "env_config": {"num_agents": 4},
-    "envs_per_worker": 8,
-    "rollout_fragment_env_steps": 64,
-    "policies": {f"policy_{place}": {**CARTPOLE_PPO, "epochs": 10} for place in range(4)},
+    "envs_per_worker": 16,
+    "rollout_fragment_env_steps": 32,
+    "policies": {f"policy_{place}": {**CARTPOLE_PPO, "lr": _to_zero(3e-3, 300_000), "clip": _to_zero(0.2, 300_000)} for place in range(4)},
     "mapping": {f"agent_{place}": f"policy_{place}" for place in range(4)},
 }
 
-TICTACTOE = {
+TICTACTOE = {  # as in examples/tictactoe_selfplay.yaml
     "env": "pettingzoo/classic/tictactoe_v3",
     "envs_per_worker": 64,
-    "rollout_fragment_env_steps": 64,
+    "rollout_fragment_env_steps": 128,
     "policies": {
-        "main": _ppo(
-            model={"hidden": [128, 128], "activation": "tanh"},
-            lr=1e-3,
-            discount={"gamma": 0.99},
-            gae_lambda=0.9,
-            clip=0.2,
-            entropy_coeff=0.03,
-            epochs=4,
-            minibatch_rows=1024,
-        )
+        "main": {
+            "algorithm": "ppo",
+            "model": {"hidden": [128, 128]},
+            "lr": [[0, 1e-3], [700_000, 1e-4]],
+            "entropy_coeff": [[0, 0.1], [500_000, 0.03], [700_000, 0.01]],
+            "gae_lambda": 0.9,
+            "minibatch_rows": 1024,
+        }
     },
     "mapping": {"*": "main"},
 }
@@ -238,7 +249,16 @@ TICTACTOE = {
 CONNECT_FOUR = {
     **TICTACTOE,
     "env": "pettingzoo/classic/connect_four_v3",
-    "rollout_fragment_env_steps": 128,
+    "policies": {
+        "main": {
+            "algorithm": "ppo",
+            "model": {"hidden": [256, 256]},
+            "lr": [[0, 1e-3], [3_000_000, 1e-4]],
+            "entropy_coeff": [[0, 0.05], [3_000_000, 0.005]],
+            "gae_lambda": 0.9,
+            "minibatch_rows": 2048,
+        }
+    },
 }
 
 SPREAD = {
@@ -279,9 +299,9 @@ def _rows() -> list[LearningRow]:
             tictactoe_with_lines,
             tictactoe_control,
             (
-                Bar("losses_as_first", 0.01, 3 * million, most=True),
-                Bar("losses_as_second", 0.05, 3 * million, most=True),
-                Bar("lines_lost_to_optimal_play", 0, 3 * million, most=True),
+                Bar("losses_as_first", 0.01, 700_000, most=True),
+                Bar("losses_as_second", 0.05, 700_000, most=True),
+                Bar("lines_lost_to_optimal_play", 0, 700_000, most=True),
             ),
             at_most_s=300,
         ),
