@@ -162,7 +162,7 @@ class EpisodeRecord:
     Attributes:
         eps_id: unique in a run.
         env_index: the copy of the environment, counted within the worker; ``worker_index`` the worker.
-        seats: agent → ``(policy_id, weights_version)`` at its first decision's time.
+        seats: agent → ``(policy_id, weights_version)`` when it was first seen.
         returns: agent → everything the environment paid it (credited or not).
         uncredited_reward, num_uncredited_rewards: agent → sum and count of what belongs to no row.
         num_env_steps: ticks. ``num_agent_steps``: decisions.

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from marl.batch import SampleBatch
 from marl.env import END_CAUSES
+from marl.errors import EnvError
 from marl.policy import ColumnSpec, Discount
 
 Ints = NDArray[np.int64]
@@ -493,6 +494,8 @@ class Ledger:
         table.shipped[of_piece] += lengths
 
         columns = {name: column[rows] for name, column in store.columns.items()}
+        if not np.isfinite(columns["rewards"]).all():
+            self._blame_reward(columns["rewards"], life, decision)
         columns["terminateds"] = terminateds
         columns["truncateds"] = truncateds
         columns["eps_id"] = np.repeat(table.eps_id[of_piece], lengths)
@@ -520,6 +523,14 @@ class Ledger:
         for start, stop in zip(cuts.tolist(), [*cuts[1:].tolist(), len(of_piece)], strict=True):
             which = int(policy_of_piece[start])
             batches[which] = self._cut(which, columns, pieces, offsets, of_piece, start, stop)
+
+    def _blame_reward(self, rewards: NDArray[np.float64], life: Ints, decision: Ints) -> NoReturn:
+        at = int(np.flatnonzero(~np.isfinite(rewards))[0])
+        table, which = self.lives, int(life[at])
+        raise EnvError(
+            f"the rewards of agent {table.agent[which]!r} for its decision {int(decision[at])} add up to {rewards[at]} (environment copy "
+            f"{int(table.env[which])}, episode {int(table.eps_id[which])}, life {int(table.number[which])}); expected finite numbers."
+        )
 
     def _cut(
         self,

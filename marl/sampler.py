@@ -66,6 +66,7 @@ class EnvCopy:
         "remembers",
         "seeds",
         "seen",
+        "states_agents",
         "step",
         "stopped",
         "tick",
@@ -94,6 +95,7 @@ class EnvCopy:
         self.needs_reset = True
         self.stopped = False
         self.cascades = False
+        self.states_agents = False
         self.options: dict[str, Any] | None = None
         self.log: list[dict[Any, Any]] = []
         self.memory: Any = None  # what wrappers remembered when the episode began
@@ -418,6 +420,7 @@ class RolloutWorker:
                 and due
                 and elapsed > 0
                 and not any(infos.values())
+                and not (copy.states_agents and len(copy.env.agents) == 0)
             ):
                 obs_rows.extend(obs.values())
                 payments.extend(rewards.values())
@@ -490,6 +493,7 @@ class RolloutWorker:
             self._blame(copy, {}, error)
         self.timers["env"] += perf_counter() - started
         copy.cascades = hasattr(copy.env, "next_call_is_decision")
+        copy.states_agents = getattr(copy.env, "agents", None) is not None
         self._cascading = self._cascading or copy.cascades
         for hook in self._callbacks.get("on_episode_start", ()):
             hook(episode)
@@ -530,7 +534,7 @@ class RolloutWorker:
                 over = "terminated" if everyone == TERMINATED else "truncated"
             final_agents = self._end_lives(copy, ended, everyone, obs, infos)
         self._observe(copy, obs, infos, final_agents)
-        if not over and (ended or not copy.due):
+        if not over and (ended or not copy.due or copy.states_agents):
             over = self._unsaid_end(copy, obs, infos)
         if over:
             episode_length = copy.tick
@@ -592,16 +596,23 @@ class RolloutWorker:
         return final_agents
 
     def _unsaid_end(self, copy: EnvCopy, obs: Any, infos: Any) -> str:
-        """Whether the episode ended though the environment never said ``__all__``; how."""
-        agents = getattr(copy.env, "agents", None)
-        if agents is not None and len(agents) == 0:
-            if copy.lives:
-                self._obs = self._obs[: len(self._obs) - len(copy.due)]
-                self._end_lives(copy, {}, TRUNCATED, obs, infos)
-            return "agents_empty"
-        if not copy.lives and not copy.due and copy.possible and copy.possible <= copy.seen:
-            return "all_done"
-        return ""
+        """Whether the episode ended though the environment never said ``__all__``; how. Who still lives is cut off."""
+        if copy.states_agents and len(copy.env.agents) == 0:
+            how = "agents_empty"
+        elif not copy.due and copy.possible and copy.possible <= copy.seen and copy.possible.isdisjoint(copy.lives):
+            how = "all_done"
+        else:
+            return ""
+        if copy.lives:
+            self._obs = self._obs[: len(self._obs) - len(copy.due)]
+            born = {birth[0] for birth in self._births}
+            for agent, life in list(copy.lives.items()):
+                if life in born:  # seen first in the call that ended everything: no row, nothing to end
+                    del copy.lives[agent]
+                    self._births = [birth for birth in self._births if birth[0] != life]
+                    self.ledger.lives.free.append(life)
+            self._end_lives(copy, {}, TRUNCATED, obs, infos)
+        return how
 
     def _observe(self, copy: EnvCopy, obs: Any, infos: Any, final_agents: Any) -> None:
         """New observations: begin lives, note who is due."""
@@ -889,6 +900,7 @@ class RolloutWorker:
         copy.tick = copy.idle_ticks = copy.zero_tick_calls = 0
         copy.lives, copy.seen, copy.log, copy.needs_reset = {}, set(), [], False
         copy.cascades = hasattr(copy.env, "next_call_is_decision")
+        copy.states_agents = getattr(copy.env, "agents", None) is not None
         if copy.options is None:
             observations, infos = copy.env.reset(seed=episode.seed)
         else:

@@ -145,11 +145,12 @@ class Surroundings:
         acted: dict[str, ColumnSpec] = {}
         paid: dict[str, ColumnSpec] = {f"infos/{key}": ((), _FLOAT64) for key in self._info_keys}
         infos: dict[Any, Any] = {}
-        if needs & {"global_state", "critic_obs"}:
+        stated = getattr(self._env, "global_state_space", None) or getattr(self._env, "state_space", None)
+        if "critic_obs" in needs or ("global_state" in needs and stated is None):
             _, infos = self._env.reset(seed=probe_seed)
         if "global_state" in needs:
-            state = np.asarray(read_global_state(self._env))
-            observed["global_state"] = (state.shape, _FLOAT32 if state.dtype.kind == "f" else state.dtype)
+            like = stated if stated is not None else np.asarray(read_global_state(self._env))
+            observed["global_state"] = (tuple(like.shape), _FLOAT32 if np.dtype(like.dtype).kind == "f" else np.dtype(like.dtype))
             self.global_state = True
         if "critic_obs" in needs:
             found = next((info["critic_obs"] for info in infos.values() if info and "critic_obs" in info), None)
