@@ -11,7 +11,9 @@ from marl.metrics import EpisodeMetrics
 from marl.policy import Policy
 from marl.router import Router
 from marl.sampler import RolloutWorker
+from marl.vector_sampler import VectorRolloutWorker
 
+Worker = RolloutWorker | VectorRolloutWorker
 EVALUATION_WORKER = (1 << 15) - 1
 """The worker index of evaluation, so that its episodes' ids are nobody else's."""
 DEFAULT_EPISODES = 100
@@ -37,7 +39,7 @@ class Evaluator:
     def __init__(
         self,
         make_env: Callable[[int], Any],
-        make_worker: Callable[[Callable[[int], Any], Router, int, int, bool], RolloutWorker],
+        make_worker: Callable[[Callable[[int], Any], Router, int, int, bool], Worker],
     ) -> None:
         self._make_env = make_env
         self._make_worker = make_worker

@@ -21,12 +21,14 @@ from marl.config import EvaluationConfig, LearnerEntry, PolicyEntry, RunConfig, 
 from marl.config.build_env import AgentsOfEnv, agents_of_env, build_env
 from marl.config.parse import ROUTES
 from marl.errors import ConfigError, PolicyError, Problem
+from marl.evaluation import Worker
 from marl.hooks import HOOKS, hooked
 from marl.players import ConstantPolicy, RandomPolicy, ScriptedPlayer
 from marl.policy import Discount, Policy, PolicySpec
 from marl.router import Router
 from marl.sampler import RolloutWorker
 from marl.seeding import branch, generator
+from marl.vector_sampler import VectorRolloutWorker
 
 PROBES = 32
 """How often a mapping function is asked about each agent before the first step, to learn which policy has which spaces."""
@@ -44,6 +46,7 @@ class Plan:
         algorithms: policy → the class that makes a worker's copy of it.
         needs: policy → optional columns that its learner wants.
         has_global_state: the environment offers one.
+        vector_copies: how many copies an array-native environment steps; 0: the environment speaks in dicts.
         probe: the environment that was asked; the first worker takes it as its first copy.
     """
 
@@ -54,6 +57,7 @@ class Plan:
     algorithms: dict[str, type[Algorithm]]
     needs: dict[str, frozenset[str]]
     has_global_state: bool = False
+    vector_copies: int = 0
     probe: Any = field(default=None, repr=False)
 
     def router(self, section: RunConfig | EvaluationConfig | None = None, *, in_turn: bool = False) -> Router:
@@ -130,6 +134,10 @@ def make_plan(config: RunConfig) -> Plan:
             if policy_id in specs:
                 problems += _unfit(policy_id, algorithm.capabilities, specs[policy_id], routers[0], has_global_state)
         problems += _unneeded(needs, has_global_state)
+        copies = int(probe.num_envs) if hasattr(probe, "single_observation_spaces") else 0
+        if copies and config.envs_per_worker not in (1, copies):
+            wrong = f"the environment is array-native and steps {copies} copies by itself"
+            problems.append(Problem("envs_per_worker", wrong, "leave it out, and say how many in env_config"))
         if problems:
             raise ConfigError(problems)
     except BaseException:
@@ -137,7 +145,7 @@ def make_plan(config: RunConfig) -> Plan:
         if close is not None:
             close()
         raise
-    return Plan(config, agents, dict(config.policies), specs, learned, needs, has_global_state, probe)
+    return Plan(config, agents, dict(config.policies), specs, learned, needs, has_global_state, copies, probe)
 
 
 def _needs(config: RunConfig, policy_id: str) -> frozenset[str]:
@@ -401,7 +409,7 @@ def make_worker(
     explore: bool | None = None,
     hooks: Mapping[str, list[Callable[..., Any]]] | None = None,
     probe: Any = None,
-) -> RolloutWorker:
+) -> Worker:
     """A rollout worker of ``plan``; what is not given is the run's own.
 
     Args:
@@ -411,29 +419,49 @@ def make_worker(
     """
     config = plan.config
     router = router or plan.router()
-    worker = RolloutWorker(
-        make_env=make_env or plan.make_env(worker_index),
-        envs_per_worker=envs or config.envs_per_worker,
-        router=router,
-        policies={policy_id: plan.actor(policy_id) for policy_id in plan.specs},
-        discounts={policy_id: spec.discount for policy_id, spec in plan.specs.items()},
-        needs=plan.needs,
-        record=None if record is None else frozenset(record),
-        seed=config.seed if seed is None else seed,
-        worker_index=worker_index,
-        max_idle_ticks=config.max_idle_ticks,
-        info_keys=config.infos,
-        explore=config.explore if explore is None else explore,
-        callbacks=None if hooks is None else dict(hooks),
-        probe_env=probe,
-    )
+    make_env = make_env or plan.make_env(worker_index)
+    policies: dict[str, Actor] = {policy_id: plan.actor(policy_id) for policy_id in plan.specs}
+    discounts = {policy_id: spec.discount for policy_id, spec in plan.specs.items()}
+    kept = None if record is None else frozenset(record)
+    callbacks = None if hooks is None else dict(hooks)
+    worker: Worker
+    if plan.vector_copies:
+        worker = VectorRolloutWorker(
+            env=make_env(0) if probe is None else probe,
+            router=router,
+            policies=policies,
+            discounts=discounts,
+            needs=plan.needs,
+            record=kept,
+            seed=config.seed if seed is None else seed,
+            worker_index=worker_index,
+            max_idle_ticks=config.max_idle_ticks,
+            info_keys=config.infos,
+            explore=config.explore if explore is None else explore,
+            callbacks=callbacks,
+        )
+    else:
+        worker = RolloutWorker(
+            make_env=make_env,
+            envs_per_worker=envs or config.envs_per_worker,
+            router=router,
+            policies=policies,
+            discounts=discounts,
+            needs=plan.needs,
+            record=kept,
+            seed=config.seed if seed is None else seed,
+            worker_index=worker_index,
+            max_idle_ticks=config.max_idle_ticks,
+            info_keys=config.infos,
+            explore=config.explore if explore is None else explore,
+            callbacks=callbacks,
+            probe_env=probe,
+        )
     router.worker = worker
     return worker
 
 
-def make_workers(
-    plan: Plan, record: Iterable[str] | None, hooks: Mapping[str, list[Callable[..., Any]]] | None = None
-) -> list[RolloutWorker]:
+def make_workers(plan: Plan, record: Iterable[str] | None, hooks: Mapping[str, list[Callable[..., Any]]] | None = None) -> list[Worker]:
     """The run's workers, all in this process; the first takes the probe environment."""
     indices = range(1, plan.config.workers + 1) if plan.config.workers else (0,)
     kept = None if record is None else frozenset(record)

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from marl.algorithm import Algorithm, OnPolicy
 from marl.batch import EpisodeRecord, MultiAgentBatch, SampleBatch
+from marl.evaluation import Worker
 from marl.policy import Counters
-from marl.sampler import RolloutWorker
 from marl.seeding import generator_state, set_generator_state
 
 KEPT_HASHES = 1000
@@ -90,7 +90,7 @@ class Run:
         hashes: policy → version → hash of those weights.
     """
 
-    workers: list[RolloutWorker]
+    workers: list[Worker]
     learners: dict[str, Learner]
     fragment_env_steps: int
     env_steps_per_iteration: int | None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from marl.batch import EpisodeRecord
@@ -96,12 +96,18 @@ class EpisodeMetrics:
         """Note finished episodes."""
         self._new.extend(records)
 
-    def take(self) -> dict[str, float]:
-        """The metrics now; the counts of an iteration start anew."""
+    def take(self, policies: Container[str] | None = None) -> dict[str, float]:
+        """The metrics now; the counts of an iteration start anew.
+
+        Args:
+            policies: those that there are; of others nothing is kept (None: all are).
+        """
         new, self._new = self._new, []
         self.num_episodes_total += len(new)
         for record in new:
             self._note(record)
+        if policies is not None:
+            self._keep_only(policies)
         found: dict[str, float] = {"num_episodes": len(new), "num_episodes_total": self.num_episodes_total}
         found["num_truncated_without_observation"] = sum(record.num_truncated_without_observation for record in new)
         found["uncredited_reward"] = float(sum(sum(record.uncredited_reward.values()) for record in new if record.uncredited_reward))
@@ -158,10 +164,11 @@ class EpisodeMetrics:
             kept = table[key] = deque(maxlen=self.window)
         return kept
 
-    def forget(self, policy_id: str) -> None:
-        """Drop what is kept of a policy that was removed."""
-        self._policies.pop(policy_id, None)
-        for key in [key for key in self._versus if key[0] == policy_id or policy_id in key[1].split("+")]:
+    def _keep_only(self, policies: Container[str]) -> None:
+        """Drop what is kept of policies that were removed."""
+        for policy_id in [one for one in self._policies if one not in policies]:
+            del self._policies[policy_id]
+        for key in [key for key in self._versus if not all(one in policies for one in (key[0], *key[1].split("+")))]:
             del self._versus[key]
 
     def state_dict(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,13 +128,13 @@ def load_state_dict(trainer: Trainer, state: Mapping[str, Any]) -> None:
             continue
         lost += worker.load_state_dict(saved)
         if progress["envs_were_touched"]:
-            lost += [
-                f"copy {copy.index} of worker {worker.worker_index}: foreach_env was used" for copy in worker.copies if not copy.needs_reset
-            ]
+            copies = trainer.plan.vector_copies or trainer.config.envs_per_worker
+            lost += [f"worker {worker.worker_index}, copy {copy}: foreach_env was used" for copy in range(copies)]
             worker.reset_all()
     trainer.lost_at_restore = lost
     if lost:
-        log.warning("this run is no longer bit-equal to one that was never interrupted:\n  %s", "\n  ".join(lost))
+        reasons = "\n  ".join(f"{count} × {reason}" for reason, count in Counter(lost).items())
+        log.warning("this run is no longer bit-equal to one that was never interrupted; open episodes lost:\n  %s", reasons)
 
 
 def json_copy(value: Any, where: str) -> Any:

@@ -17,13 +17,12 @@ from marl.batch import MultiAgentBatch
 from marl.config import EvaluationConfig, LearnerEntry, PolicyEntry, RunConfig, RunKeys, load_config
 from marl.config.parse import ROUTES
 from marl.errors import ConfigError, Problem, did_you_mean
-from marl.evaluation import EVALUATION_WORKER, Evaluation, Evaluator
+from marl.evaluation import EVALUATION_WORKER, Evaluation, Evaluator, Worker
 from marl.hooks import HOOKS, hooked
 from marl.local import Plan, make_plan, make_worker, make_workers, plan_policy, seed_of
 from marl.loops import Run, synchronous
 from marl.metrics import EpisodeMetrics
 from marl.router import Router
-from marl.sampler import RolloutWorker
 from marl.trainer import saving
 from marl.trainer.results import PhaseTimes, episode_results, learner_metrics
 from marl.trainer.roster import PolicyHandle, Roster, trains
@@ -101,7 +100,7 @@ class Trainer:
             "num_env_steps_sampled_total": self.state.num_env_steps,
             "num_agent_steps_sampled": self.state.num_agent_steps - decisions,
             "num_agent_steps_sampled_total": self.state.num_agent_steps,
-            **self.episode_metrics.take(),
+            **self.episode_metrics.take(self.config.policies),
             **learner_metrics(self.state),
             "num_episodes_lost_at_restore": len(self.lost_at_restore),
             "num_env_steps_per_s": (self.state.num_env_steps - steps) / trained_s,
@@ -232,16 +231,14 @@ class Trainer:
             ids=policies,
             episodes=section.episodes,
             num_env_steps=section.num_env_steps,
-            copies=section.envs or self.config.envs_per_worker,
+            copies=self.plan.vector_copies or section.envs or self.config.envs_per_worker,
             seed=seed,
             explore=section.explore,
             match_state=self.match_state,
             hashes=self.state.workers[0].router.hashes,
         )
 
-    def _make_evaluation_worker(
-        self, make_env: Callable[[int], Any], router: Router, copies: int, seed: int, explore: bool
-    ) -> RolloutWorker:
+    def _make_evaluation_worker(self, make_env: Callable[[int], Any], router: Router, copies: int, seed: int, explore: bool) -> Worker:
         return make_worker(
             self.plan,
             EVALUATION_WORKER,
@@ -356,7 +353,7 @@ class Trainer:
         parsed = load_config(env=self.config.env, policies={policy_id: given})
         return parsed.policies[policy_id], parsed.learners.get(policy_id)
 
-    def _add_to(self, worker: RolloutWorker, policy_id: str) -> None:
+    def _add_to(self, worker: Worker, policy_id: str) -> None:
         worker.router.policies[policy_id] = None
         worker.add_policy(
             policy_id,
@@ -391,7 +388,6 @@ class Trainer:
             worker.router.policies.pop(policy_id, None)
             worker.remove_policy(policy_id)
         self.roster.forget(policy_id)
-        self.episode_metrics.forget(policy_id)
         config = self.config
         wanted = config.policies_to_train
         self.config = config.model_copy(
@@ -457,7 +453,7 @@ class Trainer:
             self._seats.begin(self.match_state)
         return self._seats.act(observations, infos or {}, explore, policy_ids or {})
 
-    def foreach_worker(self, function: Callable[[RolloutWorker], Any]) -> list[Any]:
+    def foreach_worker(self, function: Callable[[Worker], Any]) -> list[Any]:
         """``function`` of every worker, in order (one worker in this process with ``workers: 0``)."""
         return [function(worker) for worker in self.state.workers]
 
