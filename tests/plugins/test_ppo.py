@@ -491,3 +491,24 @@ def test_it_learns_real_actions():
     read = policy.action_distribution(np.array([[-0.8], [0.0], [0.8]], np.float32))
     np.testing.assert_allclose(read["mean"][:, 0], [-0.8, 0.0, 0.8], atol=0.2)
     assert (read["std"] < 0.4).all()
+
+
+def test_the_guide_names_every_key_with_its_default():
+    from pathlib import Path
+
+    from marl.schedules import Schedule
+    from marl_plugins.nets import ModelConfig
+
+    guide = (Path(__file__).parents[2] / "docs" / "algorithms" / "ppo.md").read_text(encoding="utf-8")
+    cells = {line.split("|")[1].strip(): line.split("|")[2].strip() for line in guide.splitlines() if line.startswith("| `")}
+    for model in (PPO.Config, PPO.PolicyConfig, ModelConfig):
+        for name, default in model().__dict__.items():
+            said = cells[f"`{name}`"]
+            if isinstance(default, Schedule):
+                assert float(said) == default.values[0], name
+            elif isinstance(default, (bool, type(None))):
+                assert said == {True: "true", False: "false", None: "null"}[default], name
+            elif isinstance(default, (int, float)):
+                assert float(said) == default, name
+            elif isinstance(default, str):
+                assert said == default, name
