@@ -14,7 +14,7 @@
 from marl.checkpoint.folder import checkpoint_name, find_checkpoint, keep_last, list_checkpoints
 from marl.checkpoint.manifest import FORMAT_VERSION, Manifest, read_manifest
 from marl.checkpoint.policies import PolicyRecord, ScriptedSeat, build_policy, load_policy, read_policy
-from marl.checkpoint.references import check_trust, is_reference, references_in, unsaved_in
+from marl.checkpoint.references import check_trust, is_reference, references_in, trusting, unsaved_in
 from marl.checkpoint.state import load_config, load_state, save_state, verify
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "read_policy",
     "references_in",
     "save_state",
+    "trusting",
     "unsaved_in",
     "verify",
 ]

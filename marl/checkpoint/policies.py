@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from marl.algorithm import Algorithm
 from marl.checkpoint.files import ArrayReader, Folder, file_name
 from marl.checkpoint.manifest import Manifest, check_files, read_manifest
-from marl.checkpoint.references import check_trust, import_trusted, is_reference, resolver
+from marl.checkpoint.references import check_trust, import_trusted, is_reference, references_in, resolver
 from marl.checkpoint.tree import ArrayTable, callable_names, decode, encode
 from marl.config import find_algorithm
 from marl.errors import CheckpointError, PluginError, did_you_mean
@@ -137,7 +137,8 @@ def _description(manifest: Manifest, policy_id: str, trust: Sequence[str]) -> di
     data = json.loads((manifest.path / f"{stem}.json").read_bytes())
     names = [(f"policies.{policy_id}.{key.replace('/', '.')}", name) for key, name in callable_names(data)]
     source = [(f"policies.{policy_id}.{data['kind']}", data["source"])] if is_reference(data["source"]) else []
-    check_trust([*source, *names], trust, where=where)
+    inside = references_in(data["config"], f"policies.{policy_id}.config")  # model: {module: "my_package:Net"}, …
+    check_trust([*source, *names, *inside], trust, where=where)
     return dict(decode(data, ArrayReader(manifest.path, stem, frozenset(manifest.files)), resolver(trust, where=where)))
 
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
@@ -22,6 +24,9 @@ log = logging.getLogger("marl.checkpoint")
 
 GROUPS = ("marl.algorithms", "marl.envs", "marl.adapters")
 OWN_PACKAGES = ("marl", "marl_envs", "marl_plugins")
+FREE_MODULES = ("torch.nn", "torch.optim")
+"""Modules whose classes a configuration may name (``optimizer: torch.optim:SGD``) without trust."""
+_trusted: ContextVar[tuple[str, ...]] = ContextVar("trusted", default=())
 NO_REFERENCES = ("init_from", "name", "run_dir", "tag", "env_config")
 """Keys of a configuration whose values are never imported, whatever they look like."""
 _REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -52,6 +57,16 @@ def unsaved_in(config: Any, path: str = "") -> list[tuple[str, str]]:
     else:
         return [(path, config)] if is_unsaved(config) else []
     return [found for key, one in inner for found in unsaved_in(one, f"{path}.{key}" if path else str(key))]
+
+
+@contextmanager
+def trusting(packages: Iterable[str]) -> Iterator[None]:
+    """Trust ``packages`` while the block runs, in whatever checkpoint is read in it (``player: CHECKPOINT:POLICY`` of a run, too)."""
+    token = _trusted.set((*_trusted.get(), *packages))
+    try:
+        yield
+    finally:
+        _trusted.reset(token)
 
 
 def check_trust(names: Iterable[tuple[str, str]], trust: Sequence[str], *, where: str) -> None:
@@ -112,7 +127,10 @@ def import_trusted(name: str) -> Any:
 
 
 def _free(name: str) -> bool:
-    return _package(name.partition(":")[0]) in OWN_PACKAGES or name in _entry_point_values()
+    """Whether ``name`` may be imported without trust. A dotted name could reach through one of our modules into another, so it may not."""
+    module, _, path = name.partition(":")
+    ours = _package(module) in OWN_PACKAGES or module in FREE_MODULES
+    return (ours and "." not in path) or name in _entry_point_values()
 
 
 def _package(module: str) -> str:
@@ -121,6 +139,7 @@ def _package(module: str) -> str:
 
 def _covered(name: str, trust: Sequence[str]) -> bool:
     module = name.partition(":")[0]
+    trust = (*trust, *_trusted.get())
     return any(module == one or module.startswith(f"{one}.") for one in trust)
 
 

@@ -27,6 +27,8 @@ Seed = Annotated[int, typer.Option("--seed", help="Seed of the environment and o
 def trusted(trust: Sequence[str] | None, run_file: Path | None) -> list[str]:
     """The packages to trust: those named, and the modules in the folder of the run file on the command line."""
     found = list(trust or ())
+    if found and "" not in sys.path:
+        sys.path.append("")  # a trusted module of the current folder is found, behind everything installed
     if run_file is not None:
         folder = run_file.resolve().parent
         if str(folder) not in sys.path:

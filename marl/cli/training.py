@@ -10,7 +10,7 @@ from typing import Any
 
 from gymnasium import spaces
 
-from marl.checkpoint import find_checkpoint, list_checkpoints
+from marl.checkpoint import find_checkpoint, list_checkpoints, trusting
 from marl.cli.failing import EXIT_INTERRUPTED
 from marl.cli.options import trusted
 from marl.config import RunConfig, apply_overrides, config_to_data, load_config, read_run_file
@@ -30,10 +30,14 @@ def train_run(
     file: Path | None, overrides: Sequence[str], *, resume: Path | None, run_dir: Path | None, record: bool, trust: Sequence[str]
 ) -> int:
     """Train, and return the exit code."""
+    with trusting(trusted(trust, file)):
+        return _train_run(file, overrides, resume, run_dir, record)
+
+
+def _train_run(file: Path | None, overrides: Sequence[str], resume: Path | None, run_dir: Path | None, record: bool) -> int:
     if resume is not None:
-        trainer = resumed(resume, overrides, trusted(trust, file))
+        trainer = resumed(resume, overrides, run_dir)
     elif file is not None:
-        trusted(None, file)  # its folder goes first on the import path
         trainer = started(file, overrides, run_dir)
     else:
         raise ConfigError([Problem("FILE", "neither a run file nor --resume RUN is given", "marl train run.yaml")])
@@ -51,7 +55,7 @@ def train_run(
     if record and code == 0:
         from marl.report.recording import record_episode
 
-        _say(f"episode      {shown_path(record_episode(directory, directory / 'episode.gif', trust=trusted(trust, file)))}")
+        _say(f"episode      {shown_path(record_episode(directory, directory / 'episode.gif'))}")
     return code
 
 
@@ -66,8 +70,8 @@ def started(file: Path, overrides: Sequence[str], run_dir: Path | None) -> Train
     return trainer
 
 
-def resumed(run: Path, overrides: Sequence[str], trust: Sequence[str]) -> Trainer:
-    """The run that goes on, in its own directory (or, for a checkpoint that lies elsewhere, in a new one)."""
+def resumed(run: Path, overrides: Sequence[str], run_dir: Path | None) -> Trainer:
+    """The run that goes on: in its own directory, or in a new one if ``run_dir`` is given or ``run`` is not a run's last checkpoint."""
     checkpoint = find_checkpoint(run)
     changed = apply_overrides({}, overrides)
     wrong = [key for key in changed if key not in CHANGEABLE]
@@ -77,25 +81,26 @@ def resumed(run: Path, overrides: Sequence[str], trust: Sequence[str]) -> Traine
     if changed:
         from marl.checkpoint import load_config as saved_config
 
-        saved = saved_config(checkpoint, trust=trust)
+        saved = saved_config(checkpoint)
         changed = {key: value for key, value in apply_overrides(saved, overrides).items() if key in changed}
-    trainer = Trainer.restore(checkpoint, trust=trust, overrides=changed)
+    trainer = Trainer.restore(checkpoint, overrides=changed)
+    reason = trainer.stop_reason()
+    if reason is not None:
+        mend = "marl train --resume RUN --set stop.num_env_steps=…"
+        raise RunError(f"this run has reached its stop condition already ({reason}). To go further: {mend}")
+    config = trainer.config
     directory = run_of(checkpoint)
-    if directory is None:
-        config = trainer.config
-        directory = new_run_directory(config.run_dir, config.name or run_name(config), config_to_data(config))
-    else:
-        write_config(directory, config_to_data(trainer.config))
+    if directory is not None and run_dir is None and find_checkpoint(directory).samefile(checkpoint):
+        write_config(directory, config_to_data(config))
+    else:  # later checkpoints of the same run are another future: they stay as they are
+        directory = new_run_directory(run_dir or config.run_dir, config.name or run_name(config), config_to_data(config))
     trainer.directory = directory
     lost = len(trainer.lost_at_restore)
     exact = (
         "bit-equal to a run that was never interrupted" if not lost else f"{lost} open episodes could not be rebuilt: no longer bit-equal"
     )
-    _say(f"goes on from {shown_path(checkpoint)}: iteration {trainer.iteration}, {trainer.state.num_env_steps:,} env steps; {exact}")
-    reason = trainer.stop_reason()
-    if reason is not None:
-        mend = "marl train --resume RUN --set stop.num_env_steps=…"
-        raise RunError(f"this run has reached its stop condition already ({reason}). To go further: {mend}")
+    place = "" if directory == run_of(checkpoint) else f" in {shown_path(directory)}"
+    _say(f"goes on{place} from {shown_path(checkpoint)}: iteration {trainer.iteration}, {trainer.state.num_env_steps:,} env steps; {exact}")
     return trainer
 
 

@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from marl.batch import EpisodeRecord
-from marl.checkpoint import find_checkpoint, load_config, read_manifest
+from marl.checkpoint import find_checkpoint, load_config, read_manifest, trusting
 from marl.config import RunConfig
 from marl.config import load_config as parse_config
 from marl.config.build_env import agents_of_env
 from marl.errors import ConfigError, Problem, did_you_mean
-from marl.evaluation import DEFAULT_EPISODES, EVALUATION_WORKER
+from marl.evaluation import DEFAULT_EPISODES, EVALUATION_WORKER, Worker
 from marl.local import Plan, load_env, make_plan, make_worker, seed_of
 from marl.metrics import EpisodeMetrics
-from marl.sampler import RolloutWorker
 
 ROUTES = ("mapping", "policy_mapping_fn", "matches", "match_fn")
 _OPPONENT = "_opponent"
@@ -52,8 +51,14 @@ def judge(
         envs: copies of the environment; None: as the run evaluates itself.
         trust, env: as for :func:`marl.load_env`.
     """
-    path = find_checkpoint(checkpoint)
-    config = judged_config(path, against=against, trust=trust, env=env)
+    with trusting(trust):
+        return _judge(find_checkpoint(checkpoint), episodes, explore, seed, against, envs, env)
+
+
+def _judge(
+    path: Path, episodes: int | None, explore: bool | None, seed: int | None, against: str | None, envs: int | None, env: Any
+) -> Judgement:
+    config = judged_config(path, against=against, env=env)
     section = config.evaluation
     count = episodes or section.episodes or DEFAULT_EPISODES
     plan = make_plan(config)
@@ -84,7 +89,7 @@ def judge(
     return Judgement(found, finished, read_manifest(path).learned)
 
 
-def judging_worker(plan: Plan, make_env: Callable[[int], Any], *, copies: int, seed: int, explore: bool) -> RolloutWorker:
+def judging_worker(plan: Plan, make_env: Callable[[int], Any], *, copies: int, seed: int, explore: bool) -> Worker:
     """A worker that keeps no rows and plays as the run evaluates: its own routes, matches in turn."""
     section = plan.config.evaluation
     routed = any(getattr(section, key) is not None for key in ROUTES)
@@ -92,9 +97,9 @@ def judging_worker(plan: Plan, make_env: Callable[[int], Any], *, copies: int, s
     return make_worker(plan, EVALUATION_WORKER, router=router, record=(), make_env=make_env, envs=copies, seed=seed, explore=explore)
 
 
-def judged_config(path: Path, *, against: str | None = None, trust: Sequence[str] = (), env: Any = None) -> RunConfig:
+def judged_config(path: Path, *, against: str | None = None, env: Any = None) -> RunConfig:
     """The run of a checkpoint with its learned policies as players that do not learn."""
-    data = load_config(path, trust=trust, given=() if env is None else ("env",))
+    data = load_config(path, given=() if env is None else ("env",))
     if env is not None:
         data["env"] = env
     manifest = read_manifest(path)
@@ -102,13 +107,11 @@ def judged_config(path: Path, *, against: str | None = None, trust: Sequence[str
     policies = {policy_id: players.get(policy_id, keys) for policy_id, keys in data["policies"].items()} | players
     data |= {"policies": policies, "learners": {}, "policies_to_train": None, "callbacks": [], "workers": 0}
     if against is not None:
-        _every_seat(data, path, against, list(manifest.learned), policies, trust, env)
+        _every_seat(data, path, against, list(manifest.learned), policies, env)
     return parse_config(data)
 
 
-def _every_seat(
-    data: dict[str, Any], path: Path, against: str, learned: list[str], policies: Mapping[str, Any], trust: Sequence[str], env: Any
-) -> None:
+def _every_seat(data: dict[str, Any], path: Path, against: str, learned: list[str], policies: Mapping[str, Any], env: Any) -> None:
     """Matches in which every learned policy has every seat once, and ``against`` all others."""
     opponent = _OPPONENT
     if against in policies:
@@ -118,7 +121,7 @@ def _every_seat(
         opponent = "random" if against == "random" else _OPPONENT
     else:
         raise ConfigError([Problem("--against", f"nobody is called {against!r}.{did_you_mean(against, [*policies, 'random'])}")])
-    made = load_env(path, trust=trust, env=env)
+    made = load_env(path, env=env)
     agents = agents_of_env(made).agents
     if callable(getattr(made, "close", None)):
         made.close()

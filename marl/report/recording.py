@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from marl.checkpoint import find_checkpoint
+from marl.checkpoint import find_checkpoint, trusting
 from marl.config import RunConfig
 from marl.config.build_env import build_env
 from marl.errors import ConfigError, RunError
@@ -27,8 +27,8 @@ def record_episode(
         RunError: Pillow is not installed, or the file cannot be written.
     """
     path, place = find_checkpoint(checkpoint), Path(target)
-    with tempfile.TemporaryDirectory(prefix="marl-recording-") as folder:
-        config = judged_config(path, trust=trust, env=env)
+    with tempfile.TemporaryDirectory(prefix="marl-recording-") as folder, trusting(trust):
+        config = judged_config(path, env=env)
         plan = make_plan(config)
         recorded = RecordEpisode(_drawing_env(config), folder)
         try:

@@ -12,7 +12,7 @@ import pytest
 from gymnasium import spaces
 
 import marl
-from marl.checkpoint import PolicyRecord, load_config, load_policy, read_manifest, read_policy, save_state
+from marl.checkpoint import PolicyRecord, load_config, load_policy, read_manifest, read_policy, save_state, trusting
 from marl.errors import CheckpointError, PluginError
 from marl.policy import Discount, PolicySpec
 from marl.spaces import split_mask
@@ -260,10 +260,27 @@ def test_what_has_no_name_must_be_given_again_and_all_of_it_is_said(tmp_path):
 
 def test_a_checkpoint_reaches_no_other_code_through_marl(tmp_path):
     spec = PolicySpec("p", spaces.Box(-1, 1, (2,), np.float32), spaces.Discrete(2))
-    for source in ("marl.checkpoint.files:os.system", "marl.registry:importlib.import_module"):
-        path = save_state(tmp_path / source.rpartition(".")[2], {}, policies=[PolicyRecord(spec, "player", source, {})])
-        with pytest.raises(CheckpointError, match=r"is not marl\.\w+(\.\w+)?'s own"):
+    for source, said in {
+        "marl.checkpoint.files:os.system": "names code that is no installed entry point",
+        "marl.registry:importlib.import_module": "names code that is no installed entry point",
+        "marl.config.plugins:entry_points": "is not marl.config.plugins's own",
+    }.items():
+        path = save_state(tmp_path / source.rpartition(":")[2], {}, policies=[PolicyRecord(spec, "player", source, {})])
+        with pytest.raises(CheckpointError, match=said):
             load_policy(path, "p")
+
+
+def test_a_network_in_the_policys_config_needs_trust(tmp_path):
+    """The plugin imports it by itself, so its name must be let through before the plugin sees it."""
+    config = {"model": {"module": "evil_package:Net", "hidden": (8,)}}
+    spec = PolicySpec("p", spaces.Box(-1, 1, (2,), np.float32), spaces.Discrete(2), config=config)
+    path = save_state(tmp_path / "c", {}, policies=[PolicyRecord(spec, "algorithm", "ppo", {})])
+    with pytest.raises(CheckpointError, match=r"policies\.p\.config\.model\.module: evil_package:Net"):
+        load_policy(path, "p")
+    with trusting(["evil_package"]):
+        assert read_policy(path, "p").spec.config == config
+    config = {"optimizer": "torch.optim:SGD", "algorithm": "ppo", "env_config": {"time": "ab:cd"}}
+    assert load_config(save_state(tmp_path / "d", {}, config=config)) == config
 
 
 def test_restore_asks_for_trust_and_for_what_was_not_saved(tmp_path, my_code):

@@ -124,6 +124,86 @@ def test_three_and_three_iterations_are_six(marl, tmp_path):
     assert learners[0]["main"]["rng"] == learners[1]["main"]["rng"]
 
 
+def test_an_older_checkpoint_goes_on_in_a_directory_of_its_own(marl, tmp_path):
+    (tmp_path / "run.yaml").write_text(TIC_TAC_TOE)
+    assert marl("train", "run.yaml", "--set", "checkpoint.every_env_steps=64")[0] == 0
+    (run,) = (tmp_path / "runs").iterdir()
+    before = {one: one.read_bytes() for one in run.rglob("*") if one.is_file()}
+    older = run / "checkpoints" / "iteration_000002"
+    code, out, _ = marl("train", "--resume", older)
+    assert code == 0
+    (branch,) = {*(tmp_path / "runs").iterdir()} - {run}
+    assert out.startswith(f"goes on in runs/{branch.name} from runs/{run.name}/checkpoints/iteration_000002: iteration 2")
+    assert {one: one.read_bytes() for one in run.rglob("*") if one.is_file()} == before
+    assert [row["iteration"] for row in rows(branch)] == ["3"]
+    (last,) = list_checkpoints(branch / "checkpoints")
+    weights = "state/learners.safetensors"
+    assert (last / weights).read_bytes() == (run / "checkpoints" / "iteration_000003" / weights).read_bytes()
+    code, out, _ = marl("train", "--resume", run, "--set", "stop.iterations=4", "--run-dir", "other")
+    assert code == 0
+    assert len(list((tmp_path / "other").iterdir())) == 1
+    assert {one: one.read_bytes() for one in run.rglob("*") if one.is_file()} == before
+
+
+MODEL = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, spec, num_outputs, width):
+        super().__init__()
+        self.body = nn.Linear(18, width)
+        self.outputs, self.value = nn.Linear(width, num_outputs), nn.Linear(width, 1)
+
+    def forward(self, obs):
+        features = torch.tanh(self.body(obs.flatten(1).float()))
+        return self.outputs(features), self.value(features).squeeze(-1)
+"""
+
+
+def test_a_network_of_ones_own_needs_trust_once_it_stands_in_a_checkpoint(marl, tmp_path):
+    """It is imported by the plugin, which must not see its name before the name was let through."""
+    (tmp_path / "my_net.py").write_text(MODEL)
+    model = '{module: "my_net:Net", module_options: {width: 4}}'
+    (tmp_path / "run.yaml").write_text(TIC_TAC_TOE.replace("{hidden: [16]}", model))
+    for command in (["run.yaml"], ["run.yaml", "--resume", "RUN", "--set", "stop.iterations=4"]):
+        code, _, err = marl("train", *(one.replace("RUN", str(next(iter((tmp_path / "runs").glob("*")), ""))) for one in command))
+        assert code == 0, err
+    (run,) = (tmp_path / "runs").iterdir()
+
+    def forgotten() -> None:
+        sys.modules.pop("my_net", None)
+        sys.path[:] = [one for one in sys.path if one not in ("", str(tmp_path))]
+
+    for command in (["evaluate", run], ["play", run], ["train", "--resume", run, "--set", "stop.iterations=5"]):
+        forgotten()
+        code, _, err = marl(*command, stdin="q\n")
+        assert code == 1
+        assert "my_net:Net" in err
+        assert "--trust my_net" in err
+        assert "my_net" not in sys.modules
+        code, _, err = marl(*command, "--trust", "my_net", stdin="q\n")
+        assert code == 0, err
+        assert "my_net" in sys.modules
+    forgotten()
+    code, _, err = marl("evaluate", run, "--run-file", "run.yaml", "--against", "random", "--record", "episode.gif")
+    assert code == 0, err
+    forgotten()
+
+
+def test_array_native_environments_train_and_are_judged(marl, tmp_path):
+    (tmp_path / "run.yaml").write_text(
+        "env: marl_envs.cartpole:VectorCartPole\nenv_config: {num_envs: 4, num_agents: 2}\n"
+        "policies: {main: {algorithm: ppo, model: {hidden: [8]}}}\nrollout_fragment_env_steps: 8\nstop: {iterations: 2}\n"
+    )
+    code, out, err = marl("train", "run.yaml")
+    assert code == 0, err
+    (run,) = (tmp_path / "runs").iterdir()
+    code, out, err = marl("evaluate", run, "--episodes", 6)
+    assert code == 0, err
+    assert out.startswith("6 episodes of ")
+
+
 def test_resume_refuses_what_would_not_be_the_same_run(marl, trained):
     code, _, err = marl("train", "--resume", trained, "--set", "policies.main.lr=1", "--set", "stop.iterations=9")
     assert code == 2
