@@ -34,7 +34,7 @@ class _Choices:
     count: int
     n: int
     first: int
-    columns: NDArray[np.int64]
+    columns: slice
 
 
 class ActionDistribution:
@@ -159,17 +159,17 @@ def _last(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _blocks(codec: ActionCodec) -> list[_Choices]:
-    """Neighbouring choices of equal n as one block; their logits lie side by side."""
+    """Neighbouring choices of equal n as one block: their logits lie side by side, and so do their columns."""
     blocks: list[_Choices] = []
     first = 0
     for part in codec.parts:
         if not part.n:
             continue
         last = blocks[-1] if blocks else None
-        if last is not None and last.n == part.n and last.start + last.count * last.n == part.mask:
-            blocks[-1] = _Choices(last.start, last.count + 1, last.n, last.first, np.append(last.columns, part.column))
+        if last is not None and last.n == part.n and last.columns.stop == part.column:
+            blocks[-1] = _Choices(last.start, last.count + 1, last.n, last.first, slice(last.columns.start, part.column + 1))
         else:
-            blocks.append(_Choices(part.mask, 1, part.n, first, np.array([part.column], np.int64)))
+            blocks.append(_Choices(part.mask, 1, part.n, first, slice(part.column, part.column + 1)))
         first += 1
     return blocks
 

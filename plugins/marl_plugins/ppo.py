@@ -222,9 +222,15 @@ class PPO(Algorithm):
                 if rows is None or learner.stopped:
                     grads.append(None)
                     continue
+                net = learner.policy.net
+                modal = not isinstance(net, ActorCritic)  # a module of the user's may hold dropout or batch normalisation
+                if modal:
+                    net.train()
                 loss, said = self._loss(learner.policy, rows)
                 learner.flat.grads.zero_()
                 loss.backward()
+                if modal:
+                    net.eval()
                 grads.append(learner.flat.grads)
                 metrics.update(self._named(policy_id, {**said, "grad_norm": torch.linalg.vector_norm(learner.flat.grads)}))
         return Gradients(grads if any(one is not None for one in grads) else None, metrics)
@@ -248,7 +254,8 @@ class PPO(Algorithm):
         if config.kl_coeff:
             loss = loss + config.kl_coeff * kl
         said: dict[str, Any] = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": mean_entropy, "kl": kl}
-        said["clip_fraction"] = ((ratio.detach() - 1.0).abs() > clip).float().mean()
+        with torch.no_grad():
+            said["clip_fraction"] = ((ratio - 1.0).abs() > clip).float().mean()
         if hasattr(policy.net, "extra_loss"):
             extra: Tensor = policy.net.extra_loss(rows)  # type: ignore[operator]
             loss = loss + extra
