@@ -20,7 +20,7 @@ from marl.checkpoint.policies import build_policy
 from marl.config import EvaluationConfig, LearnerEntry, PolicyEntry, RunConfig, load_config, names_checkpoint
 from marl.config.build_env import AgentsOfEnv, agents_of_env, build_env
 from marl.config.parse import ROUTES
-from marl.errors import ConfigError, PolicyError, Problem
+from marl.errors import ConfigError, EnvError, PolicyError, Problem
 from marl.evaluation import Worker
 from marl.hooks import HOOKS, hooked
 from marl.players import ConstantPolicy, RandomPolicy, ScriptedPlayer
@@ -28,12 +28,21 @@ from marl.policy import Discount, Policy, PolicySpec
 from marl.router import Router
 from marl.sampler import RolloutWorker
 from marl.seeding import branch, generator
+from marl.surroundings import JOINT_COLUMNS, JointSlot, joint_slots
 from marl.vector_sampler import VectorRolloutWorker
 
 PROBES = 32
 """How often a mapping function is asked about each agent before the first step, to learn which policy has which spaces."""
 
 Actor = Policy | ScriptedPlayer
+
+
+@dataclass(frozen=True)
+class JointSpec:
+    """``PolicySpec.joint``: where each agent stands in the joint columns, and the one policy that plays it (None: it may change)."""
+
+    slots: Mapping[Any, JointSlot]
+    policies: Mapping[Any, str | None]
 
 
 @dataclass
@@ -130,6 +139,9 @@ def make_plan(config: RunConfig) -> Plan:
             spec = _spec(policy_id, entry, seats.get(policy_id), agents, probe, problems)
             if spec is not None:
                 specs[policy_id] = spec
+        for policy_id in [one for one, columns in needs.items() if one in specs and columns.intersection(JOINT_COLUMNS)]:
+            joint = _joint(policy_id, probe, agents, routers[0], problems)
+            specs[policy_id] = replace(specs[policy_id], joint=joint)
         for policy_id, algorithm in learned.items():
             if policy_id in specs:
                 problems += _unfit(policy_id, algorithm.capabilities, specs[policy_id], routers[0], has_global_state)
@@ -254,6 +266,16 @@ def _spec(
         group=group,
         global_state_space=getattr(probe, "global_state_space", None) or getattr(probe, "state_space", None),
     )
+
+
+def _joint(policy_id: str, probe: Any, agents: AgentsOfEnv, router: Router, problems: list[Problem]) -> JointSpec | None:
+    try:
+        slots = joint_slots(probe)
+    except EnvError as error:
+        problems.append(Problem(f"policies.{policy_id}", str(error), "take an algorithm that needs no joint columns"))
+        return None
+    possible = {agent: router.possible_policies(agent) or () for agent in agents.agents}
+    return JointSpec(slots, {agent: found[0] if len(found) == 1 else None for agent, found in possible.items()})
 
 
 def _spaces_key(both: tuple[Space[Any], Space[Any]]) -> str:

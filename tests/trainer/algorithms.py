@@ -105,3 +105,17 @@ class BoxOnly(Counting):
 
 class FixedSeats(Counting):
     capabilities = Capabilities(actions=frozenset({"discrete"}), fixed_assignment=True)
+
+
+class Joint(Counting):
+    """Asks for what others see and do."""
+
+    @classmethod
+    def needs(cls, config: Any) -> frozenset[str]:
+        return frozenset({"joint_obs", "joint_actions"})
+
+
+class AsksForGlobalState(Counting):
+    @classmethod
+    def needs(cls, config: Any) -> frozenset[str]:
+        return frozenset({"global_state"})

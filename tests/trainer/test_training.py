@@ -11,7 +11,7 @@ import marl
 from marl.errors import ConfigError
 from marl.router import Match
 
-from .algorithms import BoxOnly, Counting, FixedSeats, NeedsGlobalState, Other
+from .algorithms import AsksForGlobalState, BoxOnly, Counting, FixedSeats, Joint, NeedsGlobalState, Other
 from .games import Duel, Stated, WithGlobalState
 
 TWO = {"a": {"algorithm": Counting}, "b": {"algorithm": Other}}
@@ -214,6 +214,36 @@ def test_every_policy_has_its_own_discount() -> None:
     assert "rewards_discounted" not in learned(made, "a")[0].policies["a"]
 
 
+def test_two_gammas_in_one_run_give_two_targets() -> None:
+    seen: list[marl.MultiAgentBatch] = []
+
+    class Keep:
+        def on_rows(self, batch: marl.MultiAgentBatch) -> None:
+            seen.append(batch)
+
+    ppo = {"algorithm": "ppo", "gae_lambda": 1.0, "model": {"hidden": [8]}}
+    policies = {"a": {**ppo, "discount": {"gamma": 0.99}}, "b": {**ppo, "discount": {"gamma": 0.0}}}
+    trainer(policies=policies, callbacks=[Keep], rollout_fragment_env_steps=5, envs_per_worker=1).train()
+    (batch,) = seen
+    far, near = batch.policies["a"], batch.policies["b"]
+    np.testing.assert_allclose(near["value_targets"], near["rewards"], atol=1e-5)
+    expected = [sum(0.99**later * reward for later, reward in enumerate(far["rewards"][row:])) for row in range(5)]
+    np.testing.assert_allclose(far["value_targets"], expected, atol=1e-4)
+
+
+def test_a_learner_that_needs_others_is_told_where_they_stand() -> None:
+    made = trainer(policies={"a": {"algorithm": Joint}, "b": {"algorithm": Other}}, mapping={"red": "a", "blue": {"a": 1, "b": 1}})
+    made.train()
+    (batch, *_) = learned(made, "a")
+    joint = made.state.learners["a"].algorithm.specs["a"].joint
+    assert joint.policies == {"red": "a", "blue": None}
+    rows = batch.policies["a"]
+    red = rows["agent_index"] == rows.agents.index("red")
+    np.testing.assert_array_equal(rows["joint_obs"][red][:, joint.slots["red"].obs], rows["obs"][red])
+    np.testing.assert_array_equal(rows["joint_actions"][red][:, joint.slots["red"].actions][:, 0], rows["actions"][red])
+    assert "joint_obs" not in learned(made, "b")[0].policies["b"]
+
+
 def test_an_environments_own_discounts_are_taken() -> None:
     made = trainer(env=Stated)
     assert made.plan.specs["a"].discount == marl.Discount(0.5, "tick")
@@ -270,6 +300,10 @@ def _is_timing(name: str) -> bool:
         (
             {"mapping": None, "policy_mapping_fn": lambda agent: "a", "env_config": {"second_actions": 4}},
             "policies.a: agent 'blue' has the action space Discrete(4)",
+        ),
+        (
+            {"policies": {"a": {"algorithm": AsksForGlobalState}, "b": {"algorithm": Other}}},
+            "policies.a: its algorithm asks for the column",
         ),
         ({"groups": {"team": ["red", "blue"]}, "mapping": {"*": "a"}}, "policies.a.algorithm: cannot play composite actions"),
     ],
