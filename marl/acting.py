@@ -136,11 +136,6 @@ class PolicyTable:
         """Any policy of the store: all of them share its codecs."""
         return self._codec_of[store]
 
-    @property
-    def masked_stores(self) -> list[int]:
-        """Stores that have a column of action masks."""
-        return self._masked
-
     def need_mask(self, store: int) -> None:
         """Give a store a mask column (all allowed so far): the first mask for one of its agents came in an info."""
         if store not in self._masked:

@@ -209,6 +209,7 @@ class Ledger:
         discounts: policy index → discount; rows of a policy with ``per: tick`` get ``rewards_discounted`` = Σ γⁱ rᵢ.
 
     Attributes:
+        discounts_ticks: some policy asks for ``rewards_discounted``; otherwise :meth:`pay` reads no ticks.
         hashing: keep a running hash of every life's shipped rows, against which a replayed episode is held.
     """
 
@@ -233,7 +234,7 @@ class Ledger:
     def _refresh_discounts(self) -> None:
         self._gamma = np.array([d.gamma for d in self.discounts] or [1.0])
         self._per_tick = np.array([d.per == "tick" for d in self.discounts] or [False])
-        self._any_per_tick = bool(self._per_tick.any())
+        self.discounts_ticks = bool(self._per_tick.any())
 
     # ------------------------------------------------------------------ what happens to a life
 
@@ -327,7 +328,7 @@ class Ledger:
     def _pay_store(self, store: Store, lives: Ints, rewards: NDArray[np.float64], ticks: Any) -> None:
         rows = self.lives.row[lives]
         store.columns["rewards"][rows] += rewards
-        if self._any_per_tick and "rewards_discounted" in store.columns:
+        if self.discounts_ticks and "rewards_discounted" in store.columns:
             policy = self.lives.policy[lives]
             mine = self._per_tick[policy]
             run = (ticks - store.tick[rows]).astype(np.float64)

@@ -35,6 +35,7 @@ class Roster:
         worker_index: int,
     ) -> None:
         self.table = PolicyTable(ledger, seed=seed, worker_index=worker_index)
+        self._present: tuple[str, ...] | None = None
         self._unrecorded = set() if record is None else set(policies) - set(record)
         self._waiting = [
             (policy_id, actor, discounts.get(policy_id, Discount()), needs.get(policy_id, frozenset()))
@@ -47,6 +48,13 @@ class Roster:
         present = {seated.policy_id: seated.actor for seated in self.table.by_id.values() if not seated.removed}
         present.update({policy_id: actor for policy_id, actor, _, _ in self._waiting})
         return present
+
+    @property
+    def present(self) -> tuple[str, ...]:
+        """The ids of the policies that episodes may name, as :attr:`policies` has them."""
+        if self._present is None:
+            self._present = tuple(self.policies)
+        return self._present
 
     @property
     def any_scripted(self) -> bool:
@@ -66,6 +74,7 @@ class Roster:
         if not record:
             self._unrecorded.add(policy_id)
         self._waiting.append((policy_id, actor, discount, needs))
+        self._present = None
 
     def remove(self, policy_id: str) -> None:
         """No new seat for this policy; :meth:`sweep` forgets it once nobody plays it."""
@@ -75,6 +84,7 @@ class Roster:
         else:
             seated.removed = True
         self._unrecorded.discard(policy_id)
+        self._present = None
 
     def sweep(self, seats_of_open_episodes: Callable[[], Iterable[str]]) -> None:
         """Forget removed policies that no open episode has a seat for."""

@@ -411,26 +411,28 @@ class RolloutWorker:
             except (TypeError, ValueError):
                 self._blame(copy, copy.log[-1] if copy.log else {}, EnvError(_five_values(result)))
             elapsed = getattr(copy.env, "elapsed_ticks", 1)
-            due = copy.due
-            if (
-                tuple(obs) == due
-                and tuple(rewards) == due
-                and True not in terminateds.values()
+            quiet = (
+                True not in terminateds.values()
                 and True not in truncateds.values()
-                and due
                 and elapsed > 0
                 and not any(infos.values())
                 and not (copy.states_agents and len(copy.env.agents) == 0)
-            ):
-                obs_rows.extend(obs.values())
+            )
+            agents = tuple(obs)
+            if quiet and agents and agents == copy.due and tuple(rewards) == agents:
                 payments.extend(rewards.values())
                 regular_copies.append(copy)
+            else:
+                self._regular = False
+                quiet = quiet and self._next_due(copy, agents, rewards)
+            if quiet:
+                obs_rows.extend(obs.values())
                 copy.tick += elapsed
+                copy.zero_tick_calls = 0
                 if keep_raw:
                     copy.observations = obs
                     copy.infos = infos
             else:
-                self._regular = False
                 self._take_in(copy, obs, rewards, terminateds, truncateds, infos, elapsed)
             if states:
                 copy.global_state = read_global_state(copy.env)
@@ -463,10 +465,8 @@ class RolloutWorker:
         number = copy.episode_count
         copy.episode_count += 1
         seed = copy.seeds[number]
-        present = tuple(seated.policy_id for seated in self.table.by_id.values() if not seated.removed)
-        episode = Episode(
-            make_eps_id(self.worker_index, copy.index, number), seed, copy.index, self.worker_index, present, self.match_state
-        )
+        eps_id = make_eps_id(self.worker_index, copy.index, number)
+        episode = Episode(eps_id, seed, copy.index, self.worker_index, self.roster.present, self.match_state)
         copy.episode = episode
         match = episode.match = self.router.begin(episode)
         copy.options = None
@@ -500,6 +500,26 @@ class RolloutWorker:
         self._observe(copy, observations, infos, ())
         if self._surroundings.global_state:
             copy.global_state = read_global_state(copy.env)
+
+    def _next_due(self, copy: EnvCopy, agents: tuple[Any, ...], rewards: Mapping[Any, Any]) -> bool:
+        """A call in which nobody begins or ends: note who is due and who was paid. False (and nothing noted) if somebody begins."""
+        lives = copy.lives
+        try:
+            due_lives = [lives[agent] for agent in agents]
+        except KeyError:
+            return False
+        if not due_lives:
+            return False
+        for agent, reward in rewards.items():
+            life = lives.get(agent)
+            if life is not None:
+                self._pay_lives.append(life)
+                self._late_payments.append(reward)
+            else:
+                self._uncredit(copy, agent, reward)
+        copy.due, copy.due_lives = agents, due_lives
+        copy.idle_ticks = 0
+        return True
 
     # ------------------------------------------------------------------ taking in, agent by agent
 
@@ -690,7 +710,7 @@ class RolloutWorker:
                 rewards = np.zeros(0)
             if rewards.shape != paid.shape:
                 self._blame_payment(paid)
-            ledger.pay(paid, rewards, self._tick[lives.env[paid]])
+            ledger.pay(paid, rewards, self._tick[lives.env[paid]] if ledger.discounts_ticks else 0)
         if self._results:
             self._surroundings.note_results(ledger, self._results)
         self._tick[[copy.index for copy in group]] = [copy.tick for copy in group]
@@ -764,8 +784,6 @@ class RolloutWorker:
                 self._write(store, ledger.observe(store, own, ticks[mine]), own, [self._obs[at] for at in mine.tolist()])
             if self._masks:
                 self._write_info_masks(lives)
-        for store in self.table.masked_stores:
-            self._check_blocked(store, lives)
 
     def _write(self, store: int, rows: slice, lives: Ints, values: list[Any], ends: list[Any] | None = None) -> None:
         """Write observations into fresh rows of one store, with everything that stands beside them."""
@@ -777,6 +795,8 @@ class RolloutWorker:
                 pairs = [split_mask(value) for value in values]
                 values = [pair[0] for pair in pairs]
                 self._write_masks(store, rows, [pair[1] for pair in pairs])
+                if ends is None:
+                    self._check_blocked(store, columns["action_mask"][rows], lives)
             elif "action_mask" in columns:
                 columns["action_mask"][rows] = True
             if codec.structured:
@@ -817,29 +837,23 @@ class RolloutWorker:
             self.table.need_mask(store)
             codec = self.table.member_of(store).actor.action
             try:
-                self.ledger.stores[store].columns["action_mask"][table.row[life]] = codec.flat_mask(mask)
+                flat = codec.flat_mask(mask)
             except MaskError as error:
                 self._blame(self.copies[int(table.env[life])], {}, EnvError(f"agent {table.agent[life]!r}: {error}"))
+            self._check_blocked(store, flat[None], lives[at : at + 1])
+            self.ledger.stores[store].columns["action_mask"][table.row[life]] = flat
 
-    def _check_blocked(self, store: int, lives: Ints) -> None:
-        """An all-zero mask for a due agent is an error."""
-        table = self.ledger.lives
-        mine = lives if len(self.ledger.stores) == 1 else lives[table.store[lives] == store]
-        masks = self.ledger.stores[store].columns["action_mask"][table.row[mine]]
-        codec = self.table.member_of(store).actor.action
-        for part in codec.parts:
-            if part.n:
-                allowed = masks[:, part.mask : part.mask + part.n].any(axis=1)
-                if not allowed.all():
-                    life = int(mine[np.flatnonzero(~allowed)[0]])
-                    self._blame(
-                        self.copies[int(table.env[life])],
-                        {},
-                        MaskError(
-                            f"the action mask of agent {table.agent[life]!r}, which is due, allows no action; "
-                            "expected at least one, or no observation for an agent that need not act."
-                        ),
-                    )
+    def _check_blocked(self, store: int, masks: NDArray[np.bool_], lives: Ints) -> None:
+        """An all-zero mask for a due agent is an error; row i of ``masks`` [n, mask_size] is of ``lives[i]``."""
+        blocked = self.table.member_of(store).actor.action.blocked(masks)
+        if blocked.any():
+            table = self.ledger.lives
+            life = int(lives[np.flatnonzero(blocked)[0]])
+            message = (
+                f"the action mask of agent {table.agent[life]!r}, which is due, allows no action; expected at least one, "
+                "or no observation for an agent that need not act."
+            )
+            self._blame(self.copies[int(table.env[life])], {}, MaskError(message))
 
     # ------------------------------------------------------------------ whose fault
 

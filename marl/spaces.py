@@ -391,6 +391,16 @@ class ActionCodec:
             raise MaskError(f"an action mask has {flat.shape[0]} entries, expected {self.mask_size} for {self.space}.")
         return np.asarray(flat, dtype=np.bool_)
 
+    def blocked(self, masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which rows of ``masks`` [n, mask_size] leave some choice without any allowed action: bool [n]."""
+        if self.discrete:
+            return ~masks.any(axis=1)
+        none_left = np.zeros(len(masks), bool)
+        for part in self.parts:
+            if part.n:
+                none_left |= ~masks[:, part.mask : part.mask + part.n].any(axis=1)
+        return none_left
+
     def blocked_part(self, mask: NDArray[np.bool_]) -> int | None:
         """The index of the first part whose choices are all masked in ``mask`` [mask_size], or None."""
         for index, part in enumerate(self.parts):
@@ -401,6 +411,9 @@ class ActionCodec:
     def allowed(self, actions: NDArray[Any], masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which of n stored actions [n, *shape] their masks [n, mask_size] allow: bool [n]."""
         rows = np.arange(len(actions))
+        if self.discrete:
+            good: NDArray[np.bool_] = masks[rows, actions]
+            return good
         table = actions.reshape(len(actions), -1)
         good = np.ones(len(actions), bool)
         for part in self.parts:

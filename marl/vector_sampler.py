@@ -331,7 +331,7 @@ class VectorRolloutWorker:
         return self._draw(episode)
 
     def _draw(self, episode: Episode) -> Episode:
-        episode.policies = tuple(policy_id for policy_id in self.policies)
+        episode.policies = self.roster.present
         episode.match_state = self.match_state
         match = episode.match = self.router.begin(episode)
         if match is not None and match.seed is not None:
@@ -529,13 +529,10 @@ class VectorRolloutWorker:
 
     def _check_blocked(self, store: int, rows: slice, copies: Ints, slots: Ints) -> None:
         masks = self.ledger.stores[store].columns["action_mask"][rows]
-        for part in self.table.member_of(store).actor.action.parts:
-            if part.n:
-                blocked = np.flatnonzero(~masks[:, part.mask : part.mask + part.n].any(axis=1))
-                if blocked.size:
-                    copy, slot = int(copies[blocked[0]]), int(slots[blocked[0]])
-                    message = f"the action mask of agent {self.env.slots[slot]!r} in copy {copy}, which is due, allows no action."
-                    self._blame(MaskError(message))
+        blocked = np.flatnonzero(self.table.member_of(store).actor.action.blocked(masks))
+        if blocked.size:
+            copy, slot = int(copies[blocked[0]]), int(slots[blocked[0]])
+            self._blame(MaskError(f"the action mask of agent {self.env.slots[slot]!r} in copy {copy}, which is due, allows no action."))
 
     def _blame(self, error: Exception) -> NoReturn:
         where = f"environment {type(self.env).__name__}, worker {self.worker_index}"
