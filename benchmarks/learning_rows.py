@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import marl
+from benchmarks.measure import CHECKOUT
+from marl.config.run_file import read_run_file
 
 Score = Callable[[str], dict[str, float]]
 
@@ -229,22 +231,11 @@ FOUR_CARTPOLES = {
     "mapping": {f"agent_{place}": f"policy_{place}" for place in range(4)},
 }
 
-TICTACTOE = {  # as in examples/tictactoe_selfplay.yaml
-    "env": "pettingzoo/classic/tictactoe_v3",
-    "envs_per_worker": 64,
-    "rollout_fragment_env_steps": 128,
-    "policies": {
-        "main": {
-            "algorithm": "ppo",
-            "model": {"hidden": [128, 128]},
-            "lr": [[0, 1e-3], [700_000, 1e-4]],
-            "entropy_coeff": [[0, 0.1], [500_000, 0.03], [700_000, 0.01]],
-            "gae_lambda": 0.9,
-            "minibatch_rows": 1024,
-        }
-    },
-    "mapping": {"*": "main"},
+TICTACTOE_RUN = read_run_file(CHECKOUT / "examples" / "tictactoe_selfplay.yaml")
+TICTACTOE = {key: TICTACTOE_RUN[key] for key in ("env", "mapping", "envs_per_worker", "rollout_fragment_env_steps")} | {
+    "policies": {"main": TICTACTOE_RUN["policies"]["main"]}
 }
+"""What `make train` runs, without its evaluation."""
 
 CONNECT_FOUR = {
     **TICTACTOE,
@@ -277,7 +268,7 @@ def _rows() -> list[LearningRow]:
     separate = {f"agent_{place}": f"policy_{place}" for place in range(4)}
     tictactoe, tictactoe_control = against_random(TICTACTOE, ("player_1", "player_2"), "main", games=1000)
     connect_four, connect_four_control = against_random(CONNECT_FOUR, ("player_0", "player_1"), "main", games=500)
-    million = 1_000_000
+    example_steps = TICTACTOE_RUN["stop"]["num_env_steps"]
 
     def tictactoe_with_lines(checkpoint: str) -> dict[str, float]:
         return {**tictactoe(checkpoint), **lines_lost_as_first(checkpoint, "main")}
@@ -299,9 +290,9 @@ def _rows() -> list[LearningRow]:
             tictactoe_with_lines,
             tictactoe_control,
             (
-                Bar("losses_as_first", 0.01, 700_000, most=True),
-                Bar("losses_as_second", 0.05, 700_000, most=True),
-                Bar("lines_lost_to_optimal_play", 0, 700_000, most=True),
+                Bar("losses_as_first", 0.01, example_steps, most=True),
+                Bar("losses_as_second", 0.05, example_steps, most=True),
+                Bar("lines_lost_to_optimal_play", 0, example_steps, most=True),
             ),
             at_most_s=300,
         ),
@@ -311,7 +302,7 @@ def _rows() -> list[LearningRow]:
             CONNECT_FOUR,
             connect_four,
             connect_four_control,
-            (Bar("least_wins", 0.95, 3 * million),),
+            (Bar("least_wins", 0.95, 3_000_000),),
         ),
         LearningRow(
             "simple_spread",
