@@ -18,6 +18,7 @@ from marl.config.schema import EvaluationConfig, LearnerEntry, PolicyEntry, RunC
 from marl.errors import ConfigError, PluginError, Problem, did_you_mean
 from marl.metrics import is_metric, known_metrics
 from marl.policy import Discount
+from marl.registry import describe_creation
 from marl.router import Match, WeightedMatch, check_mapping, parse_match
 from marl.spaces import space_from_json
 
@@ -95,6 +96,11 @@ class _Parse:
         env, copies = data.get("env"), data.get("envs_per_worker", 1)
         if is_unsaved(env):
             self._unsaved("env", env)
+        elif isinstance(env, str):
+            try:
+                describe_creation(env)
+            except (PluginError, ImportError) as error:
+                self._wrong("env", str(error))
         instance = not isinstance(env, (str, type)) and hasattr(env, "reset") and hasattr(env, "step") and not hasattr(env, "num_envs")
         if instance and (copies != 1 or data.get("workers", 0) > 1):
             wrong = (

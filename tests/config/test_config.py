@@ -215,6 +215,8 @@ def test_other_frameworks_names_under_a_policy() -> None:
         ({"loggers": ["cvs"]}, "loggers[0]: nothing is called 'cvs'. Did you mean 'csv'?"),
         ({"callbacks": ["no_such_module:x"]}, "callbacks[0]: 'no_such_module:x'"),
         ({"env": None}, "env: no environment is named"),
+        ({"env": "marl_envs/rock_paper_scisors-v1"}, "env: no environment is called 'marl_envs/rock_paper_scisors-v1'. Did you mean"),
+        ({"env": "no_such_module:Env"}, "env: environment 'no_such_module:Env': there is no module"),
         ({"wrappers": "frame_stack"}, "wrappers: found 'frame_stack'"),
     ],
 )
