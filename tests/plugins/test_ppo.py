@@ -125,18 +125,59 @@ def test_the_loss_is_the_formula():
     assert loss.item() == pytest.approx(slow_loss(ppo, rows), rel=1e-4)
 
 
-def test_the_first_minibatch_sees_the_policy_that_acted():
+class Structured(torch.nn.Module):
+    """A user's network over a Dict, with a mode that matters and a look at what it is given."""
+
+    structured = True
+
+    def __init__(self, spec, num_outputs):
+        super().__init__()
+        self.out = torch.nn.Linear(5, num_outputs + 1)
+        self.training_at_loss = None
+
+    def forward(self, obs):
+        out = self.out(torch.cat([obs["obs/goal"], obs["obs/place"]], dim=1))
+        return out[:, :-1], out[:, -1]
+
+    def extra_loss(self, batch):
+        self.training_at_loss = self.training
+        assert set(batch["inputs"]) == {"obs/goal", "obs/place"}
+        return batch["rewards"].sum() * 0.0
+
+
+PLACES = spaces.Dict({"goal": box(2), "place": box(3)})
+IMAGES = spaces.Box(0, 255, (36, 36, 1), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("observation_space", "action_space", "keys"),
+    [
+        (box(3), DISCRETE, {"observation_filter": "mean_std"}),
+        (box(3), spaces.MultiDiscrete([3, 2]), {}),
+        (box(3), box(2), {"observation_filter": "mean_std"}),
+        (box(3), spaces.Dict({"a": spaces.Discrete(2), "b": box(1)}), {"model": {"log_std": "state"}}),
+        (PLACES, DISCRETE, {"observation_filter": "mean_std"}),
+        (PLACES, DISCRETE, {"model": {"module": Structured}}),
+        (PLACES, DISCRETE, {"model": {"module": Structured}, "observation_filter": "mean_std"}),
+        (IMAGES, DISCRETE, {}),
+        (spaces.Box(0, 1, (3, 3, 2), np.int8), DISCRETE, {"model": {"conv": [{"channels": 4, "kernel": 2}], "shared": False}}),
+    ],
+)
+def test_the_first_minibatch_sees_the_policy_that_acted(observation_space, action_space, keys):
     """Ratio 1, hence KL 0 and nothing clipped: acting and learning agree on every log-probability, filters and masks included."""
-    for action_space in (DISCRETE, spaces.MultiDiscrete([3, 2]), box(2), spaces.Dict({"a": spaces.Discrete(2), "b": box(1)})):
-        ppo = learner(spec(box(3), action_space, observation_filter="mean_std"), normalize_values=True)
-        for version in range(3):
-            masked = ppo.policies["p"].action.mask_size > 0
-            batch = ppo.prepare(multi({"p": batch_of(ppo.policies["p"], RNG(version), version=version, masked=masked)}))
-            minibatch = next(iter(ppo.minibatches(batch, RNG(0))))
-            found = ppo.compute_gradients(minibatch, "all")
-            assert abs(float(found.metrics["kl"])) < 1e-6
-            assert float(found.metrics["clip_fraction"]) == 0.0
-            ppo.learn(batch)
+    ppo = learner(spec(observation_space, action_space, **keys), normalize_values=True, minibatch_rows=16)
+    policy = ppo.policies["p"]
+    for version in range(3):
+        batch = ppo.prepare(multi({"p": batch_of(policy, RNG(version), rows=32, version=version, masked=policy.action.mask_size > 0)}))
+        found = ppo.compute_gradients(next(iter(ppo.minibatches(batch, RNG(0)))), "all")
+        assert abs(float(found.metrics["kl"])) < 1e-6
+        assert float(found.metrics["clip_fraction"]) == 0.0
+        before = policy.get_weights()
+        assert ppo.learn(batch).num_updates == 8
+        assert not same(before, policy.get_weights())
+    if isinstance(policy.net, Structured):
+        assert policy.net.training_at_loss
+        assert not policy.net.training
 
 
 def test_gradients_of_one_policy_do_not_touch_another():
