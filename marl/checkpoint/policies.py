@@ -52,7 +52,7 @@ def policy_folder(policy_id: str) -> str:
 def write_policy(folder: Folder, record: PolicyRecord) -> None:
     """Write one policy's description and weights."""
     spec, stem = record.spec, policy_folder(record.spec.policy_id)
-    table = ArrayTable()
+    table = ArrayTable(mark_unsaved=True)
     own = {name: array for name, array in record.weights.items() if name not in spec.shared}
     description = {
         "policy_id": spec.policy_id,

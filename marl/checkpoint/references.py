@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -97,6 +98,7 @@ def check_trust(names: Iterable[tuple[str, str]], trust: Sequence[str], *, where
             f"{where} names code that is no installed entry point; nothing was imported:\n{lines}\n"
             f"If you trust it, pass trust={packages!r} (on the command line: {' '.join(f'--trust {one}' for one in packages)})."
         )
+    outside = [(key, name) for key, name in outside if name.partition(":")[0] not in sys.modules]
     if outside:
         log.warning("%s: importing %s", where, ", ".join(f"{name} ({key})" for key, name in outside))
 

@@ -50,7 +50,7 @@ def save_state(
         for key, value in state.items():
             if key not in rest:
                 _write_tree(folder, _stem(key), value)
-        _write_tree(folder, CONFIG.removesuffix(".json"), dict(config or {}))
+        _write_tree(folder, CONFIG.removesuffix(".json"), dict(config or {}), mark_unsaved=True)
         records = list(policies)
         folders = {record.spec.policy_id: policy_folder(record.spec.policy_id) for record in records}
         for record in records:
@@ -110,8 +110,8 @@ def _stem(key: str) -> str:
     return f"state/{file_name(key)}"
 
 
-def _write_tree(folder: Folder, stem: str, value: Any) -> None:
-    table = ArrayTable()
+def _write_tree(folder: Folder, stem: str, value: Any, *, mark_unsaved: bool = False) -> None:
+    table = ArrayTable(mark_unsaved)
     try:
         data = encode(value, table)
     except CheckpointError as error:

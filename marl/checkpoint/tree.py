@@ -31,8 +31,14 @@ JsonValue = Any
 
 @dataclass
 class ArrayTable:
-    """Arrays by name. One array (or tensor, by its memory) that stands at two places of a state is kept once."""
+    """Arrays by name. One array (or tensor, by its memory) that stands at two places of a state is kept once.
 
+    Attributes:
+        mark_unsaved: mark objects that cannot be saved as ``<unsaved: file:line>`` instead of refusing them. For configurations: whoever
+            restores the run gives them again.
+    """
+
+    mark_unsaved: bool = False
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
     _names: dict[tuple[Any, ...], str] = field(default_factory=dict)
     _alive: list[Any] = field(default_factory=list)  # what was looked at keeps its address while others are compared with it
@@ -83,7 +89,7 @@ def encode(value: Any, table: ArrayTable, path: str = "", *, in_list: bool = Fal
     if _is_tensor(value):
         array, kind = _tensor_to_array(value)
         return _tagged("tensor", name=table.add(path, array, (value, array)), **({"of": kind} if kind else {}))
-    if callable(value):
+    if callable(value) or table.mark_unsaved:
         return _tagged("callable", name=reference_to(value))
     raise CheckpointError(
         f"state at {path or 'the top'!r} is a {type(value).__name__}, which a checkpoint cannot hold; expected a dict, list, tuple, array, "

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-from gymnasium import spaces
 
 from marl.checkpoint import find_checkpoint, list_checkpoints, trusting
 from marl.cli.failing import EXIT_INTERRUPTED
 from marl.cli.options import trusted
 from marl.config import RunConfig, apply_overrides, config_to_data, load_config, read_run_file
 from marl.errors import ConfigError, EnvError, MarlError, Problem, RunError
-from marl.report.display import make_display
-from marl.report.following import Following
-from marl.report.loggers import make_loggers
 from marl.report.run_directory import CHECKPOINTS, new_run_directory, run_of, write_config
-from marl.report.summary import shown_path, summary
+from marl.report.running import begin, follow, last_words, need_stop, run_name
+from marl.report.summary import shown_path
 from marl.trainer import Trainer
 
 CHANGEABLE = ("stop", "checkpoint", "evaluation", "loggers")
@@ -61,13 +55,9 @@ def _train_run(file: Path | None, overrides: Sequence[str], resume: Path | None,
 
 def started(file: Path, overrides: Sequence[str], run_dir: Path | None) -> Trainer:
     """A new run in a directory of its own."""
-    data = apply_overrides(read_run_file(file), overrides)
-    config = load_config(data if run_dir is None else {**data, "run_dir": str(run_dir)})
-    if not config.stop:
-        raise ConfigError([Problem("stop", "nothing says when the run ends", "stop: {num_env_steps: 100_000}")])
-    trainer = Trainer(config)
-    trainer.directory = new_run_directory(config.run_dir, config.name or run_name(config), config_to_data(config))
-    return trainer
+    config = load_config(apply_overrides(read_run_file(file), overrides))
+    need_stop(config)
+    return begin(Trainer(config), run_dir)
 
 
 def resumed(run: Path, overrides: Sequence[str], run_dir: Path | None) -> Trainer:
@@ -93,7 +83,7 @@ def resumed(run: Path, overrides: Sequence[str], run_dir: Path | None) -> Traine
     if directory is not None and run_dir is None and find_checkpoint(directory).samefile(checkpoint):
         write_config(directory, config_to_data(config))
     else:  # later checkpoints of the same run are another future: they stay as they are
-        directory = new_run_directory(run_dir or config.run_dir, config.name or run_name(config), config_to_data(config))
+        directory = new_run_directory(run_dir or config.run_dir, run_name(config), config_to_data(config))
     trainer.directory = directory
     lost = len(trainer.lost_at_restore)
     exact = (
@@ -105,41 +95,17 @@ def resumed(run: Path, overrides: Sequence[str], run_dir: Path | None) -> Traine
 
 
 def _follow(trainer: Trainer, directory: Path) -> int:
-    config = trainer.config
-    loggers = make_loggers(config.loggers, directory, after_iteration=trainer.iteration, from_step=trainer.state.num_env_steps)
-    display = make_display(config.stop, f"{run_name(config)}  →  {shown_path(directory)}")
-    following = Following(trainer, directory, display, loggers)
+    following = follow(trainer)
     try:
         following.run()
     except KeyboardInterrupt:
         _say(f"stopped at once: {_last_checkpoint(directory)}", error=True)
         return EXIT_INTERRUPTED
     if following.interrupted:
-        assert following.checkpoint is not None
-        go_on = f"marl train --resume {shlex.quote(shown_path(directory))}"
-        _say(f"saved {shown_path(following.checkpoint)}; go on with: {go_on}", error=True)
+        _say(following.saved(), error=True)
         return EXIT_INTERRUPTED
-    agents = trainer.plan.agents
-    seats = [agent for agent in agents.agents if agent in agents.spaces]
-    learned = [policy_id for policy_id, entry in config.policies.items() if entry.learner is not None]
-    words = summary(
-        following.metrics,
-        checkpoint=following.checkpoint,
-        run=directory,
-        learned=learned,
-        seats=seats,
-        playable=bool(seats) and all(isinstance(agents.spaces[seat][1], (spaces.Discrete, spaces.MultiDiscrete)) for seat in seats),
-        explore=config.evaluation.explore,
-        stop=config.stop,
-    )
-    _say("\n" + words)
+    _say("\n" + last_words(following))
     return 0
-
-
-def run_name(config: RunConfig) -> str:
-    """The run's name, or its environment's."""
-    env: Any = config.env
-    return config.name or (env if isinstance(env, str) else str(getattr(env, "__name__", type(env).__name__)))
 
 
 def _last_checkpoint(directory: Path) -> str:

@@ -1,6 +1,7 @@
 """What people see of a run: progress, files, a summary.
 
 ========================  ===================================================================
+:mod:`.running`           a run with everything people see of it: ``marl.train``
 :mod:`.following`         follow a run: display, loggers, checkpoints, the first Ctrl-C
 :mod:`.progress`          one iteration in a few numbers, and as a line
 :mod:`.display`           a live table, a notebook's cell, plain lines

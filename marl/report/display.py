@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib
 import io
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import IO, Any, Protocol
 
-from marl.report.progress import Progress, duration, line, progress_of, short
+from marl.report.progress import Progress, Result, duration, line, progress_of, short
 
 
 class Display(Protocol):
@@ -30,11 +30,11 @@ class Display(Protocol):
 class LineDisplay:
     """One line an iteration."""
 
-    def __init__(self, stop: Mapping[str, float], stream: IO[str] | None = None) -> None:
-        self._stop, self._stream = stop, stream
+    def __init__(self, stop: Mapping[str, float], learned: Sequence[str] = (), stream: IO[str] | None = None) -> None:
+        self._stop, self._learned, self._stream = stop, learned, stream
 
     def update(self, metrics: Mapping[str, Any]) -> None:
-        self.note(line(progress_of(metrics, self._stop)))
+        self.note(line(progress_of(metrics, self._stop, self._learned)))
 
     def note(self, text: str) -> None:
         stream = self._stream or sys.stdout
@@ -48,13 +48,13 @@ class LineDisplay:
 class RunTable:
     """The table of a run: the newest iteration, and the newest evaluation."""
 
-    def __init__(self, stop: Mapping[str, float], title: str) -> None:
-        self._stop, self._title = stop, title
+    def __init__(self, stop: Mapping[str, float], title: str, learned: Sequence[str]) -> None:
+        self._stop, self._title, self._learned = stop, title, learned
         self._evaluated: Progress | None = None
 
     def after(self, metrics: Mapping[str, Any]) -> Any:
         """The table after one more iteration, for rich to draw."""
-        progress = progress_of(metrics, self._stop)
+        progress = progress_of(metrics, self._stop, self._learned)
         if progress.evaluated is not None or progress.results:
             self._evaluated = progress
         return progress_table(progress, self._title, self._evaluated)
@@ -63,12 +63,12 @@ class RunTable:
 class LiveDisplay:
     """A table that rewrites itself, twice a second."""
 
-    def __init__(self, stop: Mapping[str, float], title: str, console: Any = None) -> None:
+    def __init__(self, stop: Mapping[str, float], title: str, learned: Sequence[str] = (), console: Any = None) -> None:
         from rich.console import Console
         from rich.live import Live
         from rich.spinner import Spinner
 
-        self._table = RunTable(stop, title)
+        self._table = RunTable(stop, title, learned)
         self._live = Live(Spinner("dots", f"{title}: first iteration…"), console=console or Console(), refresh_per_second=2)
         self._live.start()
 
@@ -110,7 +110,7 @@ def progress_table(progress: Progress, title: str, evaluated: Progress | None) -
     return Group(*parts)
 
 
-def results_table(results: tuple[tuple[str, str, str, float, float, int], ...]) -> Any:
+def results_table(results: tuple[Result, ...]) -> Any:
     """A rich table of who beat whom."""
     from rich.table import Table
 
@@ -125,10 +125,10 @@ def results_table(results: tuple[tuple[str, str, str, float, float, int], ...]) 
 class NotebookDisplay:
     """An output cell that rewrites itself."""
 
-    def __init__(self, stop: Mapping[str, float], title: str) -> None:
+    def __init__(self, stop: Mapping[str, float], title: str, learned: Sequence[str] = ()) -> None:
         display = importlib.import_module("IPython.display")  # a notebook runs us, so it is there
 
-        self._table, self._display = RunTable(stop, title), display
+        self._table, self._display = RunTable(stop, title, learned), display
         self._handle = display.display(display.Pretty(f"{title}: first iteration…"), display_id=True)
 
     def update(self, metrics: Mapping[str, Any]) -> None:
@@ -151,11 +151,11 @@ def in_notebook() -> bool:
     return shell is not None and hasattr(shell, "kernel")
 
 
-def make_display(stop: Mapping[str, float], title: str, *, stream: IO[str] | None = None) -> Display:
+def make_display(stop: Mapping[str, float], title: str, learned: Sequence[str] = (), *, stream: IO[str] | None = None) -> Display:
     """The display that fits where the output goes."""
     if stream is None and in_notebook():
-        return NotebookDisplay(stop, title)
+        return NotebookDisplay(stop, title, learned)
     out = stream or sys.stdout
     if out.isatty():
-        return LiveDisplay(stop, title)
-    return LineDisplay(stop, stream)
+        return LiveDisplay(stop, title, learned)
+    return LineDisplay(stop, learned, stream)

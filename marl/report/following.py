@@ -6,6 +6,7 @@ second stops at once, and the last checkpoint stays. At the end the learning cur
 
 from __future__ import annotations
 
+import shlex
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 from marl.report.curve import write_curve
 from marl.report.display import Display
 from marl.report.loggers import Logger
+from marl.report.summary import shown_path
 from marl.trainer import Trainer
 
 
@@ -61,6 +63,13 @@ class Following:
                     self._save()
         finally:
             self._close()
+
+    def saved(self) -> str:
+        """After an interruption: what was saved, and how to go on."""
+        if self.checkpoint is None:
+            return f"nothing was trained, so nothing was saved in {shown_path(self.directory)}"
+        go_on = f"marl train --resume {shlex.quote(shown_path(self.directory))}"
+        return f"saved {shown_path(self.checkpoint)}; go on with: {go_on}"
 
     def _stop(self) -> None:
         self.display.note("stopping: this iteration ends, then a checkpoint is written (Ctrl-C once more: stop at once, without)")

@@ -18,6 +18,7 @@ from marl.local import Plan, load_env, make_plan, make_worker, seed_of
 from marl.metrics import EpisodeMetrics
 
 ROUTES = ("mapping", "policy_mapping_fn", "matches", "match_fn")
+_OF_TRAINING = ("learners", "policies_to_train", "callbacks", "loggers")
 _OPPONENT = "_opponent"
 
 
@@ -99,13 +100,14 @@ def judging_worker(plan: Plan, make_env: Callable[[int], Any], *, copies: int, s
 
 def judged_config(path: Path, *, against: str | None = None, env: Any = None) -> RunConfig:
     """The run of a checkpoint with its learned policies as players that do not learn."""
-    data = load_config(path, given=() if env is None else ("env",))
+    given = [*_OF_TRAINING, *(ROUTES if against is not None else ()), *(() if env is None else ("env",))]
+    data = load_config(path, given=given)
     if env is not None:
         data["env"] = env
     manifest = read_manifest(path)
     players = {policy_id: {"player": f"{path.absolute()}:{policy_id}"} for policy_id in manifest.learned}
     policies = {policy_id: players.get(policy_id, keys) for policy_id, keys in data["policies"].items()} | players
-    data |= {"policies": policies, "learners": {}, "policies_to_train": None, "callbacks": [], "workers": 0}
+    data |= {"policies": policies, "workers": 0}
     if against is not None:
         _every_seat(data, path, against, list(manifest.learned), policies, env)
     return parse_config(data)
@@ -129,4 +131,4 @@ def _every_seat(data: dict[str, Any], path: Path, against: str, learned: list[st
         raise ConfigError([Problem("--against", "this game has one seat", "leave it out")])
     matches = [{"seats": {agent: policy_id if agent == seat else opponent for agent in agents}} for policy_id in learned for seat in agents]
     evaluation = {key: value for key, value in (data.get("evaluation") or {}).items() if key not in ROUTES}
-    data["evaluation"] = {**evaluation, "matches": matches}
+    data["matches"], data["evaluation"] = matches, {**evaluation, "matches": matches}

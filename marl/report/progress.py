@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
+
+Result: TypeAlias = tuple[str, str, str, float, float, int]
+"""Policy, opponents, seat, win rate, draw rate, games."""
 
 STEPS = "num_env_steps_sampled_total"
 _STOP_METRICS = {
@@ -42,21 +45,18 @@ class Progress:
     return_count: int
     evaluated: float | None
     returns: tuple[tuple[str, float], ...]
-    results: tuple[tuple[str, str, str, float, float, int], ...]
+    results: tuple[Result, ...]
     shares: tuple[tuple[str, float], ...]
 
 
-def progress_of(metrics: Mapping[str, Any], stop: Mapping[str, float]) -> Progress:
-    """Read a :class:`Progress` from metrics with the fixed names."""
+def progress_of(metrics: Mapping[str, Any], stop: Mapping[str, float], learned: Sequence[str] = ()) -> Progress:
+    """Read a :class:`Progress` from metrics with the fixed names; ``learned``: the policies whose results are told."""
     fraction, of, left = None, "", None
-    elapsed = float(metrics.get("time_s/total", 0.0))
-    for key, metric in _STOP_METRICS.items():
-        threshold = stop.get(key)
-        if threshold:
-            done = min(1.0, float(metrics.get(metric, 0.0)) / threshold)
-            if fraction is None or done > fraction:
-                fraction, of = done, f"{threshold:,.0f} {_UNITS[key]}"
-                left = _seconds_left(key, threshold, metrics, elapsed)
+    done = stop_values(stop, metrics)
+    if done:
+        key = max(done, key=lambda one: done[one])
+        fraction, of = min(1.0, done[key]), f"{stop[key]:,.0f} {_UNITS[key]}"
+        left = _seconds_left(key, stop[key], metrics, float(metrics.get("time_s/total", 0.0)))
     policies = [(name.split("/")[1], float(value)) for name, value in metrics.items() if _is_policy_return(name)]
     total = float(metrics.get("time_s/iteration", 0.0))
     phases = [(name.removeprefix("time_s/"), float(value)) for name, value in metrics.items() if name.startswith("time_s/")]
@@ -72,9 +72,14 @@ def progress_of(metrics: Mapping[str, Any], stop: Mapping[str, float]) -> Progre
         return_count=int(metrics.get("episode_return_count", 0)),
         evaluated=metrics.get("evaluation/episode_return_mean"),
         returns=tuple(policies) if len(policies) > 1 else (),
-        results=tuple(results_of(metrics, "evaluation/")),
+        results=tuple(telling(results_of(metrics, "evaluation/"), learned)),
         shares=tuple(shares),
     )
+
+
+def stop_values(stop: Mapping[str, float], metrics: Mapping[str, Any]) -> dict[str, float]:
+    """How much of each counting stop condition is done: 1 and more: it holds."""
+    return {key: float(metrics.get(metric, 0.0)) / stop[key] for key, metric in _STOP_METRICS.items() if stop.get(key)}
 
 
 def _seconds_left(key: str, threshold: float, metrics: Mapping[str, Any], elapsed: float) -> float | None:
@@ -91,7 +96,7 @@ def _is_policy_return(name: str) -> bool:
     return name.startswith("policies/") and name.endswith("/return_mean") and name.count("/") == 2
 
 
-def results_of(metrics: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str, str, float, float, int]]:
+def results_of(metrics: Mapping[str, Any], prefix: str = "") -> list[Result]:
     """``(policy, opponents, seat, win rate, draw rate, games)`` of every ``policies/<id>/vs/<opponents>/<seat>/…`` under ``prefix``."""
     found = []
     for name, value in metrics.items():
@@ -101,7 +106,13 @@ def results_of(metrics: Mapping[str, Any], prefix: str = "") -> list[tuple[str, 
             if len(parts) >= 4 and parts[1] == "vs":
                 draws, games = metrics.get(f"{stem}/draw_rate", 0.0), metrics.get(f"{stem}/count", 0)
                 found.append((parts[0], parts[2], "/".join(parts[3:]), float(value), float(draws), int(games)))
-    return found
+    return sorted(found)
+
+
+def telling(results: Iterable[Result], learned: Sequence[str]) -> list[Result]:
+    """The results that tell something: of learned policies, against others (against themselves only if there is nothing else)."""
+    mine = [one for one in results if not learned or one[0] in learned]
+    return [one for one in mine if one[1] != one[0]] or mine
 
 
 def duration(seconds: float) -> str:
@@ -134,7 +145,7 @@ def line(progress: Progress) -> str:
         parts.append(f"evaluation {short(progress.evaluated)}")
     if progress.returns:
         parts.append(", ".join(f"{name} {short(value)}" for name, value in progress.returns))
-    wins = [one for one in progress.results if one[0] != one[1]][:_SHOWN_RESULTS]
+    wins = progress.results[:_SHOWN_RESULTS]
     if wins:
         parts.append("wins " + ", ".join(f"{policy} as {seat} against {other} {rate:.0%}" for policy, other, seat, rate, _, _ in wins))
     if progress.rate:

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from marl.report.progress import Progress, duration, progress_of, results_of, short
+from marl.report.progress import Progress, Result, duration, progress_of, results_of, short, stop_values, telling
 
 
-def results_lines(results: Sequence[tuple[str, str, str, float, float, int]]) -> list[str]:
+def results_lines(results: Sequence[Result]) -> list[str]:
     """Who beat whom, as aligned text."""
     if not results:
         return []
@@ -49,7 +49,7 @@ def summary(
     """
     progress = progress_of(metrics, stop or {})
     lines = [_first_line(progress, metrics)]
-    against = _against_others(results_of(metrics, "evaluation/"), learned)
+    against = telling(results_of(metrics, "evaluation/"), learned)
     if against:
         how = "" if explore is None else " (exploring)" if explore else " (greedy)"
         lines += ["", f"in evaluation{how}:", *(f"  {line}" for line in results_lines(against))]
@@ -65,7 +65,7 @@ def summary(
             policy = f" --opponent {shlex.quote(learned[0])}" if len(learned) > 1 else ""
             lines.append(f"play it      marl play {where} --as {shlex.quote(str(seats[0]))}{policy}")
         lines.append(f"evaluate it  marl evaluate {where}")
-        lines.append(f"go on        marl train --resume {where} --set stop.{_further(stop or {}, progress)}")
+        lines.append(f"go on        marl train --resume {where} --set stop.{_further(stop or {}, metrics)}")
     return "\n".join(lines).rstrip()
 
 
@@ -77,19 +77,13 @@ def _first_line(progress: Progress, metrics: Mapping[str, Any]) -> str:
     return lines
 
 
-def _against_others(
-    results: Sequence[tuple[str, str, str, float, float, int]], learned: Sequence[str]
-) -> list[tuple[str, str, str, float, float, int]]:
-    """The lines that tell something: a learned policy against others (against itself only if there is nothing else)."""
-    mine = [one for one in results if not learned or one[0] in learned]
-    return [one for one in mine if one[1] != one[0]] or mine
-
-
-def _further(stop: Mapping[str, float], progress: Progress) -> str:
-    for key in ("num_env_steps", "num_agent_steps", "iterations", "time_s"):
-        if stop.get(key):
-            return f"{key}={2 * stop[key]:.0f}"
-    return f"num_env_steps={2 * max(1, progress.num_env_steps)}"
+def _further(stop: Mapping[str, float], metrics: Mapping[str, Any]) -> str:
+    """The stop condition that ended the run, twice as far."""
+    done = stop_values(stop, metrics)
+    reached = [key for key, share in done.items() if share >= 1] or list(done)
+    if reached:
+        return f"{reached[0]}={2 * stop[reached[0]]:.0f}"
+    return f"num_env_steps={2 * max(1, progress_of(metrics, stop).num_env_steps)}"
 
 
 def judgement_lines(metrics: Mapping[str, Any], learned: Sequence[str] = ()) -> list[str]:
@@ -101,7 +95,7 @@ def judgement_lines(metrics: Mapping[str, Any], learned: Sequence[str] = ()) -> 
     for kind in ("policies", "agents"):
         names = [name for name in metrics if name.startswith(f"{kind}/") and name.endswith("/return_mean") and name.count("/") == 2]
         lines += [f"  {kind[:-1] if kind == 'agents' else 'policy'} {name.split('/')[1]}: {short(metrics[name])}" for name in names]
-    return lines + results_lines(_against_others(results_of(metrics), learned))
+    return lines + results_lines(telling(results_of(metrics), learned))
 
 
 def shown_path(path: Path) -> str:

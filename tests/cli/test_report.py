@@ -203,7 +203,8 @@ def test_progress_of_metrics():
     assert progress.returns == (("a", 1.0), ("b", -1500.0))
     assert dict(progress.shares) == {"env": 0.25, "learn": 0.75}
     assert progress.evaluated == 3.0
-    assert progress.results[0] == ("a", "coin", "first", 0.75, 0.125, 400)
+    assert [one[:3] for one in progress.results] == [("a", "coin", "first"), ("coin", "a", "second")]
+    assert progress_of(EVALUATION, {}, ["a"]).results == (("a", "coin", "first", 0.75, 0.125, 400),)
     assert progress_of(METRICS, {"time_s": 40}).seconds_left == 10
     assert progress_of(METRICS, {"iterations": 8}).seconds_left == 30  # four took 30 s
     assert progress_of({}, {}).fraction is None
@@ -402,7 +403,7 @@ class FakeTrainer:
 def follow(tmp_path, **keys):
     out = io.StringIO()
     trainer = FakeTrainer(tmp_path, **keys)
-    return trainer, Following(trainer, tmp_path, LineDisplay({}, out), [CsvLogger(tmp_path)]), out
+    return trainer, Following(trainer, tmp_path, LineDisplay({}, (), out), [CsvLogger(tmp_path)]), out
 
 
 def test_a_run_ends_with_a_checkpoint_and_has_some_on_the_way(tmp_path):
