@@ -30,8 +30,9 @@ _HOMES = {
     "marl.players": ("ConstantPolicy", "Player", "RandomPolicy"),
     "marl.policy": ("Counters", "Discount", "Policy", "PolicySpec", "StackedPolicy"),
     "marl.registry": ("make_env", "register_env"),
+    "marl.report.running": ("train",),
     "marl.router": ("Match",),
-    "marl.trainer": ("Trainer", "train"),
+    "marl.trainer": ("Trainer",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -80,9 +81,9 @@ if TYPE_CHECKING:
     from marl.policy import StackedPolicy as StackedPolicy
     from marl.registry import make_env as make_env
     from marl.registry import register_env as register_env
+    from marl.report.running import train as train
     from marl.router import Match as Match
     from marl.trainer import Trainer as Trainer
-    from marl.trainer import train as train
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,6 @@
 """
 
 from marl.trainer.roster import PolicyHandle
-from marl.trainer.trainer import Trainer, train
+from marl.trainer.trainer import Trainer
 
-__all__ = ["PolicyHandle", "Trainer", "train"]
+__all__ = ["PolicyHandle", "Trainer"]

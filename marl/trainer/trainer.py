@@ -120,7 +120,7 @@ class Trainer:
         return result
 
     def run(self, on_result: Callable[[Result], None] | None = None) -> Result:
-        """Train until a stop condition holds; save as the run's ``checkpoint`` says and at the end.
+        """Train until a stop condition holds; save as the run's ``checkpoint`` says and at the end. Silent: ``marl.train`` shows and logs.
 
         Ctrl-C ends the iteration that is going on, saves, and raises KeyboardInterrupt with the checkpoint's path; a second one
         stops at once.
@@ -534,13 +534,6 @@ class Trainer:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def train(config: RunConfig | Mapping[str, Any] | str | Path | None = None, /, **keys: Unpack[RunKeys]) -> Trainer:
-    """Make a trainer and run it to its stop condition."""
-    trainer = Trainer(config, **keys)
-    trainer.run()
-    return trainer
 
 
 @contextmanager

@@ -38,4 +38,5 @@ def test_train_runs_to_the_end(tmp_path: Path) -> None:
         name="done",
     )
     assert trainer.iteration == 2
-    assert (tmp_path / "done" / "checkpoints" / "iteration_000002").is_dir()
+    assert trainer.directory is not None
+    assert (trainer.directory / "checkpoints" / "iteration_000002").is_dir()
