@@ -56,7 +56,8 @@ class Folder:
         self.records: dict[str, FileRecord] = {}
 
     def write_json(self, name: str, value: Any) -> None:
-        text = json.dumps(value, indent=1, ensure_ascii=True, allow_nan=False)
+        indent = None if name.startswith("state/") else 1  # what people read is laid out; logs of actions are long
+        text = json.dumps(value, indent=indent, ensure_ascii=True, allow_nan=False)
         self.write(name, "json", lambda put: put((text + "\n").encode("ascii")))
 
     def write_arrays(self, stem: str, arrays: Mapping[str, NDArray[Any]]) -> None:

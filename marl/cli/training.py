@@ -41,9 +41,9 @@ def _train_run(file: Path | None, overrides: Sequence[str], resume: Path | None,
         code = _follow(trainer, directory)
     except EnvError as error:
         raise _with_capsule(error, directory, trainer.config) from error.__cause__
-    except MarlError as error:
+    except Exception:  # ours or the user's: the way on is said, then the error
         _say(_last_checkpoint(directory), error=True)
-        raise error
+        raise
     finally:
         trainer.close()
     if record and code == 0:
