@@ -34,12 +34,17 @@ class Pair:
     row: str
     by: str = "env_steps_per_s"
     goal: float | None = None
+    note: str = ""
 
 
 def _pairs() -> dict[str, list[Pair]]:
     rows_of_both = ("sampling", "sampling and PPO")
     many = {2: "2", 10: "10", 100: "100", 1000: "1000"}
-    w1 = [Pair(f"W1 simple_spread: {row}", "sb3", f"{copies} environments: {row}") for copies in (32, 128) for row in rows_of_both]
+    w1 = [
+        Pair(f"W1 simple_spread: {row}", "sb3", f"{copies} environments: {row}", note=f" with {copies} environments")
+        for copies in (32, 128)
+        for row in rows_of_both
+    ]
     return {
         "W1": w1 + [Pair(f"W1 simple_spread: {row}", "rllib", f"32 environments: {row}") for row in rows_of_both],
         "W2": [Pair(f"W2 tic-tac-toe: {row}", "rllib", f"32 environments: {row}") for row in rows_of_both],
@@ -96,7 +101,7 @@ def _ratios(workload: str, pairs: Iterable[Pair], options: Options) -> list[Row]
         }
         goal = "" if pair.goal is None else f"≥ {pair.goal:g}"
         met = None if pair.goal is None else ratio >= pair.goal
-        rows.append(Row(f"{pair.ours}, against {NAMES[pair.peer]}", round(ratio, 2), "times", goal, met, details))
+        rows.append(Row(f"{pair.ours}, against {NAMES[pair.peer]}{pair.note}", round(ratio, 2), "times", goal, met, details))
     return rows
 
 
