@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from marl.algorithm import Algorithm
 from marl.checkpoint.files import ArrayReader, Folder, file_name
+from marl.checkpoint.folder import find_checkpoint
 from marl.checkpoint.manifest import Manifest, check_files, read_manifest
 from marl.checkpoint.references import check_trust, import_trusted, is_reference, references_in, resolver
 from marl.checkpoint.tree import ArrayTable, callable_names, decode, encode
@@ -85,13 +86,14 @@ def read_policy(path: str | Path, policy_id: str | None = None, *, trust: Sequen
     """One policy of a checkpoint; only its own files (and those of policies it shares tensors with) are read.
 
     Args:
+        path: a checkpoint, or a run's directory (its last one).
         policy_id: may be left out if the run has one learned policy.
         trust: packages that the policy's configuration may import from.
 
     Raises:
         CheckpointError: there is no such policy, its files are damaged, or it needs trust.
     """
-    manifest = read_manifest(path)
+    manifest = read_manifest(find_checkpoint(path))
     chosen = _choose(manifest, policy_id)
     data = _description(manifest, chosen, trust)
     weights = data["weights"]
@@ -153,6 +155,7 @@ def load_policy(
     Needs neither the environment, nor the trainer, nor Ray.
 
     Args:
+        path: a checkpoint, or a run's directory (its last one).
         policy_id: may be left out if the run has one learned policy.
         seed: of the player's own randomness (``act(obs, explore=True)``).
         device: where its network is put.

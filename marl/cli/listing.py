@@ -56,6 +56,7 @@ def _envs(out: Any, like: str) -> None:
 
 
 def _algorithms(out: Any, like: str) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     from marl.config import find_algorithm, known_algorithms
@@ -68,7 +69,7 @@ def _algorithms(out: Any, like: str) -> None:
         try:
             can = find_algorithm(name).capabilities
         except PluginError as error:
-            table.add_row(name, f"[red]{error}[/red]")
+            table.add_row(name, escape(str(error)))
             continue
         asks = [word for word, wanted in (("simultaneous moves", can.simultaneous), ("a fixed assignment", can.fixed_assignment)) if wanted]
         yes = {True: "yes", False: "no"}
@@ -94,9 +95,10 @@ def _wrappers(out: Any, like: str) -> None:
 
 
 def _pairs(out: Any, rows: dict[str, str]) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, show_header=False)
     for name, what in rows.items():
-        table.add_row(name, what)
+        table.add_row(name, escape(what.replace("``", "")))
     out.print(table)

@@ -85,6 +85,7 @@ class LiveDisplay:
 def progress_table(progress: Progress, title: str, evaluated: Progress | None) -> Any:
     """A rich table of one iteration, and of the newest evaluation."""
     from rich.console import Group
+    from rich.markup import escape
     from rich.progress_bar import ProgressBar
     from rich.table import Table
 
@@ -96,10 +97,10 @@ def progress_table(progress: Progress, title: str, evaluated: Progress | None) -
     if evaluated is not None and evaluated.evaluated is not None:
         facts.add_row("evaluation", f"[bold]{short(evaluated.evaluated)}[/bold]   at iteration {evaluated.iteration:,}")
     for name, value in progress.returns:
-        facts.add_row(f"  {name}", short(value))
+        facts.add_row(escape(f"  {name}"), short(value))
     if progress.shares:
         facts.add_row("time", ", ".join(f"{name} {share:.0%}" for name, share in progress.shares if share >= 0.005))
-    parts: list[Any] = [f"[bold]{title}[/bold]", facts]
+    parts: list[Any] = [f"[bold]{escape(title)}[/bold]", facts]
     if evaluated is not None and evaluated.results:
         parts.append(results_table(evaluated.results))
     if progress.fraction is not None:
@@ -112,13 +113,15 @@ def progress_table(progress: Progress, title: str, evaluated: Progress | None) -
 
 def results_table(results: tuple[Result, ...]) -> Any:
     """A rich table of who beat whom."""
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, header_style="dim")
     for heading in ("policy", "against", "as", "wins", "draws", "losses", "games"):
         table.add_column(heading, justify="left" if heading in ("policy", "against", "as") else "right")
     for policy, opponents, seat, wins, draws, games in results:
-        table.add_row(policy, opponents, seat, f"{wins:.1%}", f"{draws:.1%}", f"{max(0.0, 1 - wins - draws):.1%}", f"{games:,}")
+        rates = [f"{one:.1%}" for one in (wins, draws, max(0.0, 1 - wins - draws))]
+        table.add_row(escape(policy), escape(opponents), escape(seat), *rates, f"{games:,}")
     return table
 
 

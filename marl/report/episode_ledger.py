@@ -205,6 +205,7 @@ def _paying_act(agent: Any, call: int, rows: Sequence[Mapping[str, Any]], calls:
 
 def ledger_table(ledger: EpisodeLedger) -> Any:
     """A rich table: one line for each agent and call."""
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, header_style="dim", title=f"episode {ledger.number}, seed {ledger.seed}", title_justify="left")
@@ -218,11 +219,11 @@ def ledger_table(ledger: EpisodeLedger) -> Any:
         table.add_row(
             label if first_of_call else "",
             str(entry.tick) if first_of_call and entry.call else "",
-            str(entry.agent),
-            shown(entry.acted),
+            escape(str(entry.agent)),
+            escape(shown(entry.acted)),
             "" if entry.paid is None else f"{entry.paid:g}",
             "" if entry.paid is None else "no act (uncredited)" if entry.for_call is None else f"call {entry.for_call}",
-            shown(entry.saw),
+            escape(shown(entry.saw)),
             entry.end,
         )
     return table
@@ -230,6 +231,7 @@ def ledger_table(ledger: EpisodeLedger) -> Any:
 
 def totals_table(ledger: EpisodeLedger) -> Any:
     """A rich table of the sums, which must agree."""
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, header_style="dim")
@@ -237,7 +239,8 @@ def totals_table(ledger: EpisodeLedger) -> Any:
         table.add_column(heading, justify="left" if heading in ("agent", "") else "right")
     for total in ledger.totals:
         mark = "=" if total.balanced else "[bold red]≠ the ledger does not balance[/bold red]"
-        table.add_row(str(total.agent), str(total.num_rows), f"{total.credited:g}", f"{total.uncredited:g}", f"{total.paid:g}", mark)
+        sums = [f"{one:g}" for one in (total.credited, total.uncredited, total.paid)]
+        table.add_row(escape(str(total.agent)), str(total.num_rows), *sums, mark)
     return table
 
 
