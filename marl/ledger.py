@@ -494,7 +494,7 @@ class Ledger:
         decision = np.arange(len(rows)) + np.repeat(table.shipped[of_piece] - starts, lengths)
         table.shipped[of_piece] += lengths
 
-        columns = {name: column[rows] for name, column in store.columns.items()}
+        columns = {name: np.take(column, rows, axis=0) for name, column in store.columns.items()}
         if not np.isfinite(columns["rewards"]).all():
             self._blame_reward(columns["rewards"], life, decision)
         columns["terminateds"] = terminateds
@@ -583,6 +583,6 @@ def row_hash(
         width = 8 if block.shape[1] % 8 == 0 else 4 if block.shape[1] % 4 == 0 else 1
         words = block.view({8: np.uint64, 4: np.uint32, 1: np.uint8}[width])
         weights = np.arange(1, words.shape[1] + 1, dtype=np.uint64) * np.uint64(0xD6E8FEB86659FD93) + np.uint64(2 * place + 1)
-        total = total + (words * weights).sum(axis=1, dtype=np.uint64)
+        total = total + words.astype(np.uint64, copy=False) @ weights
     hashes: NDArray[np.uint64] = total * (2 * decision.astype(np.uint64) + np.uint64(1))
     return hashes

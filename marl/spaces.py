@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,6 @@ from marl.errors import ConfigError, EnvError, MaskError, Problem
 
 MASK_KEY = "action_mask"
 OBSERVATION_KEYS = ("observation", "observations")
-_shape = attrgetter("shape")
 _FLOAT32 = np.dtype(np.float32)
 
 
@@ -161,19 +159,30 @@ def _check_range(index: NDArray[np.int64], size: int, leaf: _Leaf, values: list[
 
 
 def _stack_into(values: list[Any], out: NDArray[Any], name: str) -> None:
+    """Write n values into ``out`` [n, *shape]; lists and numbers are converted."""
     shape = out.shape[1:]
     try:
-        uniform = set(map(_shape, values)) == {shape}
-    except AttributeError:  # Python numbers, lists: allowed, converted one by one
-        values = [np.asarray(value) for value in values]
-        uniform = {value.shape for value in values} == {shape}
-    if not uniform:
-        seen = next(value.shape for value in values if value.shape != shape)
-        raise EnvError(f"an observation{f' at {name!r}' if name else ''} has shape {seen}, expected {shape} as its space says.")
-    if not shape:
-        out[...] = values
-    else:
-        np.concatenate(values, out=out.reshape(-1, *shape[1:]), casting="unsafe" if values[0].dtype.kind in "iub" else "same_kind")
+        if not shape:
+            out[...] = values
+            return
+        if set(map(len, values)) == {shape[0]}:  # with this, concatenate finds every other wrong shape
+            np.concatenate(values, out=out.reshape(-1, *shape[1:]), casting="same_kind")
+            return
+    except (TypeError, ValueError):
+        pass
+    for value in values:
+        seen = np.shape(value)
+        if seen != shape:
+            raise EnvError(f"an observation{f' at {name!r}' if name else ''} has shape {seen}, expected {shape} as its space says.")
+    whole = np.asarray(values)
+    if whole.dtype.kind in "iub" and out.dtype.kind in "iub" and (whole.astype(out.dtype) == whole).all():
+        out[...] = whole  # integers of another type, every one of them in range
+        return
+    raise EnvError(f"observations{f' at {name!r}' if name else ''} of type {_types(values)} cannot be stored as {out.dtype}.")
+
+
+def _types(values: list[Any]) -> str:
+    return ", ".join(sorted({str(getattr(value, "dtype", type(value).__name__)) for value in values}))
 
 
 class ObservationCodec:
