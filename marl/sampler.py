@@ -405,6 +405,7 @@ class RolloutWorker:
         target = self._target if self._target > -1 and not self._complete else FOREVER
         states = self._surroundings.global_state
         keep_raw = self._keep_raw
+        step_hooks = self._callbacks.get("on_episode_step", ())
         for copy, result in zip(group, results):
             try:
                 obs, rewards, terminateds, truncateds, infos = result
@@ -436,14 +437,13 @@ class RolloutWorker:
                 self._take_in(copy, obs, rewards, terminateds, truncateds, infos, elapsed)
             if states:
                 copy.global_state = read_global_state(copy.env)
+            for hook in step_hooks:
+                hook(copy.episode)
             if copy.needs_reset:
                 copy.final_global_state = copy.global_state
                 self._after_end(copy)
             elif copy.tick >= target - copy.ticks_before:
                 copy.stopped = self._any_stopped = True
-        for hook in self._callbacks.get("on_episode_step", ()):
-            for copy in group:
-                hook(copy.episode)
         self._flush(group)
 
     def _after_end(self, copy: EnvCopy) -> None:

@@ -353,7 +353,7 @@ class ActionCodec:
             played = part.low + (np.clip(actions, -1.0, 1.0) + 1.0) * (0.5 * (part.high - part.low))
         if np.dtype(self.space.dtype).kind in "iu":
             played = np.rint(played)
-        return played.astype(self.space.dtype, copy=False)
+        return np.asarray(played, self.space.dtype)
 
     # -- from the environment (scripted players, recorded data)
 
@@ -403,7 +403,7 @@ class ActionCodec:
     def blocked(self, masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which rows of ``masks`` [n, mask_size] leave some choice without any allowed action: bool [n]."""
         if self.discrete:
-            return ~masks.any(axis=1)
+            return np.asarray(~masks.any(axis=1))
         none_left = np.zeros(len(masks), bool)
         for part in self.parts:
             if part.n:

@@ -54,7 +54,7 @@ class GlobalStreams:
         return {
             "python": {"version": version, "words": np.array(words, np.int64), "gauss": gauss},
             "numpy": {"name": name, "keys": np.array(keys), "position": position, "has_gauss": has_gauss, "cached": cached},
-            "torch": None if self._torch is None else np.array(self._torch),
+            "torch": None if self._torch is None else np.from_dlpack(self._torch).copy(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
