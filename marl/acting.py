@@ -58,7 +58,6 @@ class PolicyTable:
         self._seed, self._worker_index = seed, worker_index
         self._members: list[list[Seated]] = []
         self._codec_of: list[Seated] = []
-        self._masked: list[int] = []
         self._stacks: list[StackedPolicy | None] = []
         self._stack_place: list[NDArray[np.intp]] = []
         self.recurrent_state: list[dict[str, NDArray[Any]]] = []
@@ -107,11 +106,10 @@ class PolicyTable:
         self.by_index.append(seated)
         if store == len(self._codec_of):
             self._codec_of.append(seated)
-            if codec.masked:
-                self._masked.append(store)
         self._members[store].append(seated)
         for name, (shape, dtype) in recurrent.items():
-            self.recurrent_state[store][name] = np.zeros((self.ledger.lives.capacity, *shape), dtype)
+            if name not in self.recurrent_state[store]:  # others of the store may be in the middle of their lives
+                self.recurrent_state[store][name] = np.zeros((self.ledger.lives.capacity, *shape), dtype)
         self._restack(store)
         return seated
 
@@ -138,10 +136,9 @@ class PolicyTable:
 
     def need_mask(self, store: int) -> None:
         """Give a store a mask column (all allowed so far): the first mask for one of its agents came in an info."""
-        if store not in self._masked:
+        if "action_mask" not in self.ledger.stores[store].columns:
             size = self._codec_of[store].actor.action.mask_size
             self.ledger.stores[store].add_observed("action_mask", ((size,), _BOOL), fill=True)
-            self._masked.append(store)
 
     def refresh_stacks(self) -> None:
         """Read weights again into every stacked pass; after policies' weights were set."""

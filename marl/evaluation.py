@@ -10,10 +10,8 @@ from marl.batch import EpisodeRecord
 from marl.metrics import EpisodeMetrics
 from marl.policy import Policy
 from marl.router import Router
-from marl.sampler import RolloutWorker
-from marl.vector_sampler import VectorRolloutWorker
+from marl.worker import Worker
 
-Worker = RolloutWorker | VectorRolloutWorker
 EVALUATION_WORKER = (1 << 15) - 1
 """The worker index of evaluation, so that its episodes' ids are nobody else's."""
 DEFAULT_EPISODES = 100

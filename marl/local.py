@@ -21,7 +21,6 @@ from marl.config import EvaluationConfig, LearnerEntry, PolicyEntry, RunConfig, 
 from marl.config.build_env import AgentsOfEnv, agents_of_env, build_env
 from marl.config.parse import ROUTES
 from marl.errors import ConfigError, EnvError, PolicyError, Problem
-from marl.evaluation import Worker
 from marl.hooks import HOOKS, hooked
 from marl.players import ConstantPolicy, RandomPolicy, ScriptedPlayer
 from marl.policy import Discount, Policy, PolicySpec
@@ -30,6 +29,7 @@ from marl.sampler import RolloutWorker
 from marl.seeding import branch, generator
 from marl.surroundings import JOINT_COLUMNS, JointSlot, joint_slots
 from marl.vector_sampler import VectorRolloutWorker
+from marl.worker import Worker
 
 PROBES = 32
 """How often a mapping function is asked about each agent before the first step, to learn which policy has which spaces."""

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from marl.algorithm import Algorithm, OnPolicy
 from marl.batch import EpisodeRecord, MultiAgentBatch, SampleBatch
-from marl.evaluation import Worker
 from marl.policy import Counters
 from marl.seeding import generator_state, set_generator_state
+from marl.worker import Worker
 
 KEPT_HASHES = 1000
 """Versions of a policy whose hash is remembered for the results of long episodes."""

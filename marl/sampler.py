@@ -12,7 +12,8 @@ the clock, then ends, then new observations.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from time import perf_counter
 from typing import Any, NoReturn
 
@@ -20,19 +21,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marl.acting import Actor, Seated, play_scripted_lives
-from marl.batch import EpisodeRecord, MultiAgentBatch
 from marl.env import END_CAUSES
 from marl.episode import Episode, make_eps_id
 from marl.errors import EnvError, MarlError, MaskError, RunError
-from marl.ledger import TERMINATED, TRUNCATED, Ints, Ledger
-from marl.policy import Counters, Discount, Policy
+from marl.ledger import TERMINATED, TRUNCATED, Ints
+from marl.policy import Discount, Policy
 from marl.resume import capsule, restore_worker, worker_state
-from marl.roster import Roster
 from marl.router import Router
 from marl.seeding import EpisodeSeeds
-from marl.spaces import split_mask
-from marl.streams import GlobalStreams
+from marl.spaces import MASK_KEY, split_mask
 from marl.surroundings import Surroundings, read_global_state
+from marl.worker import Worker
 from marl.wrappers.base import state_is_whole
 
 MAX_ZERO_TICK_CALLS = 1000
@@ -104,18 +103,11 @@ class EnvCopy:
         self.final_global_state: Any = None
 
 
-class RolloutWorker:
-    """Samples one worker's environment copies.
+class RolloutWorker(Worker):
+    """Samples copies of a dict environment; what every worker takes is told by :class:`~marl.worker.Worker`.
 
     Args:
         make_env: copy number → environment, wrapped and grouped.
-        policies, discounts: by policy id.
-        needs: policy id → optional columns (DESIGN: ``global_state``, ``joint_obs``, …) to write.
-        record: ids of the policies whose rows are kept; None: all.
-        max_idle_ticks: ticks in a row with nobody due before it is an error.
-        info_keys: scalar info keys that become columns ``infos/<key>``: the last value given while the row was open, NaN if none.
-        explore: default of :meth:`sample`.
-        callbacks: bound hooks by name (``on_episode_start``, ``on_episode_step``, ``on_episode_end``).
         probe_env: an environment made already; it becomes copy 0.
         keep_logs: keep each open episode's actions, for checkpoints and crash capsules.
     """
@@ -139,142 +131,83 @@ class RolloutWorker:
         probe_env: Any = None,
         keep_logs: bool = True,
     ) -> None:
-        self.ledger = Ledger()
-        self.ledger.hashing = keep_logs
-        self.roster = Roster(
-            self.ledger,
+        super().__init__(
+            router=router,
             policies=policies,
             discounts=discounts,
-            needs=needs or {},
+            needs=needs,
             record=record,
             seed=seed,
             worker_index=worker_index,
+            max_idle_ticks=max_idle_ticks,
+            info_keys=info_keys,
+            explore=explore,
+            callbacks=callbacks,
         )
-        self.table = self.roster.table
-        self.router = router
-        self.worker_index = worker_index
-        self.seed = seed
-        self.explore = explore
-        self.match_state: Any = None
-        self.timers = {"env": 0.0, "inference": 0.0, "framework": 0.0}
+        self.ledger.hashing = keep_logs
         self._make_env = make_env
         self._num_copies = envs_per_worker
         self._probe_env = probe_env
-        self._max_idle_ticks = max_idle_ticks
-        self._info_keys = info_keys
         self._keep_logs = keep_logs
-        self._callbacks = dict(callbacks or {})
-        self.streams = GlobalStreams(seed, worker_index)
         self._surroundings: Surroundings = None  # type: ignore[assignment]  # made with the first copy
         self.copies: list[EnvCopy] = []
         self._tick = np.zeros(envs_per_worker, np.int64)
         self.scripted: dict[int, Callable[..., Any]] = {}
         self._any_scripted = False
         self._keep_raw = True
-        self._finished: list[EpisodeRecord] = []
         self._target = -1
         self._complete = False
         self._starts_left = 0
-        self._num_answers = 0
         self._cascading = False
         self._any_stopped = False
         self._clear_round()
 
-    # ------------------------------------------------------------------ policies
+    # ------------------------------------------------------------------ copies and policies
 
-    @property
-    def policies(self) -> dict[str, Actor]:
-        """The policies present, by id."""
-        return self.roster.policies
+    def ensure_copies(self) -> None:
+        """Make the environment copies, if they are not there yet."""
+        if self.copies:
+            return
+        for index in range(self._num_copies):
+            env = self._probe_env if index == 0 and self._probe_env is not None else self._make_env(index)
+            self.copies.append(EnvCopy(index, env, EpisodeSeeds(self.seed, self.worker_index, index)))
+        self._surroundings = Surroundings(self.copies[0].env, self._num_copies, self._info_keys)
+        self._seat()
 
-    def add_policy(
-        self,
-        policy_id: str,
-        policy: Actor,
-        discount: Discount | None = None,
-        needs: frozenset[str] = frozenset(),
-        *,
-        record: bool = True,
-    ) -> None:
-        """Seat a further policy; episodes that begin from now on may name it."""
-        self.roster.add(policy_id, policy, discount or Discount(), needs, record=record)
+    def _open_episodes(self) -> list[Episode]:
+        return [copy.episode for copy in self.copies if not copy.needs_reset]
+
+    def _seat_late(self) -> None:
         if self.copies:
             self._seat()
 
-    def remove_policy(self, policy_id: str) -> None:
-        """No new seat for this policy; it is gone when the last open episode with it ends."""
-        self.roster.remove(policy_id)
-        self.roster.sweep(self._open_seats)
-
-    def set_weights(self, policy_id: str, weights: Mapping[str, NDArray[Any]], *, version: int, counters: Counters | None = None) -> None:
-        """Give one policy new weights; call :meth:`refresh_stacks` after the last of a broadcast."""
-        self.roster.set_weights(policy_id, weights, version=version, counters=counters)
-
-    def refresh_stacks(self) -> None:
-        """Make stacked passes read the policies' weights again."""
-        self.table.refresh_stacks()
-
-    def _open_seats(self) -> Iterable[str]:
-        return [seat[0] for copy in self.copies if not copy.needs_reset for seat in copy.episode.seats.values()]
-
     def _seat(self) -> None:
-        probe_seed = self.copies[0].seeds[0]
-        self.roster.seat(lambda needs, group_size: self._surroundings.columns_for(needs, probe_seed, group_size))
+        joined = self._surroundings.joins
+        self.roster.seat(lambda needs, group_size: self._surroundings.columns_for(needs, group_size, self._spare_env))
+        if self._surroundings.joins and not joined:
+            for copy in self.copies:
+                if not copy.needs_reset:
+                    self._surroundings.recall(self.ledger, copy.index, copy.lives, copy.due)
         self._any_scripted = self.roster.any_scripted
         whole = any(state_is_whole(copy.env) for copy in self.copies)  # saved with what it last showed, not replayed
         self._keep_raw = self._any_scripted or self._surroundings.active or whole
 
+    @contextmanager
+    def _spare_env(self) -> Iterator[tuple[Any, int]]:
+        """``(environment, seed)``: one that no episode is open in, to look at an episode's beginning."""
+        copy = self.copies[0]
+        env = copy.env if copy.needs_reset else self._make_env(0)
+        yield env, copy.seeds[0]
+        if env is not copy.env and hasattr(env, "close"):
+            env.close()
+
     # ------------------------------------------------------------------ sampling
-
-    def sample(
-        self,
-        *,
-        num_env_steps: int | None = None,
-        num_episodes: int | None = None,
-        complete_episodes: bool = False,
-        explore: bool | None = None,
-    ) -> tuple[MultiAgentBatch, list[EpisodeRecord]]:
-        """One fragment.
-
-        Args:
-            num_env_steps: ticks that each copy advances by (a call of several ticks may overshoot).
-            num_episodes: instead, this many episodes in all: those already open, then new ones, every one played to its end
-                (so that short episodes are not preferred). Copies that are not needed stand still.
-            complete_episodes: each copy goes on to its first episode end at or after ``num_env_steps``.
-            explore: False: greedy; None: the worker's default.
-
-        Returns:
-            The rows that closed, and the episodes that ended.
-        """
-        if (num_env_steps is None) == (num_episodes is None):
-            raise ValueError("sample() takes either num_env_steps or num_episodes")
-        started, env_s, inference_s = perf_counter(), self.timers["env"], self.table.inference_s
-        explore = self.explore if explore is None else explore
-        with self.streams:
-            self.ensure_copies()
-            ticks = self._run(num_env_steps, num_episodes, complete_episodes, explore)
-            batches = self.ledger.ship()
-        seats: dict[int, dict[Any, tuple[str, int]]] = {}
-        for copy in self.copies:
-            if not copy.needs_reset:
-                seats[copy.episode.episode_id] = copy.episode.seats
-        for record in self._finished:
-            seats[record.eps_id] = record.seats
-        batch = MultiAgentBatch(
-            {self.table.by_index[index].policy_id: rows for index, rows in sorted(batches.items())}, ticks, self._num_answers, seats
-        )
-        finished, self._finished = self._finished, []
-        self.roster.sweep(self._open_seats)
-        self.timers["inference"] += self.table.inference_s - inference_s
-        spent = perf_counter() - started
-        self.timers["framework"] += spent - (self.timers["env"] - env_s) - (self.table.inference_s - inference_s)
-        return batch, finished
 
     def _run(self, num_env_steps: int | None, num_episodes: int | None, complete_episodes: bool, explore: bool) -> int:
         """Rounds until every copy has what was asked for; returns the ticks of all copies."""
+        self.ensure_copies()
         self._target = num_env_steps if num_env_steps is not None else -1
         self._complete = complete_episodes
-        self._num_answers = 0
         active = list(self.copies)
         if num_episodes is not None:
             open_ = [copy for copy in self.copies if not copy.needs_reset][:num_episodes]
@@ -324,16 +257,6 @@ class RolloutWorker:
         self._any_stopped = False
         self._round_lives: Ints = np.zeros(0, np.int64)
         self._cascading = any(copy.cascades for copy in self.copies)
-
-    def ensure_copies(self) -> None:
-        """Make the environment copies, if they are not there yet."""
-        if self.copies:
-            return
-        for index in range(self._num_copies):
-            env = self._probe_env if index == 0 and self._probe_env is not None else self._make_env(index)
-            self.copies.append(EnvCopy(index, env, EpisodeSeeds(self.seed, self.worker_index, index)))
-        self._surroundings = Surroundings(self.copies[0].env, self._num_copies, self._info_keys)
-        self._seat()
 
     # ------------------------------------------------------------------ answering
 
@@ -440,7 +363,8 @@ class RolloutWorker:
             for hook in step_hooks:
                 hook(copy.episode)
             if copy.needs_reset:
-                copy.final_global_state = copy.global_state
+                if states:
+                    copy.final_global_state = np.array(copy.global_state)  # a copy: a reset may write into the same array
                 self._after_end(copy)
             elif copy.tick >= target - copy.ticks_before:
                 copy.stopped = self._any_stopped = True
@@ -678,7 +602,10 @@ class RolloutWorker:
         life = self.ledger.lives.take()
         self.ledger.lives.agent[life] = agent
         record = seated.record and (episode.match is None or self.router.learns(agent, episode))
-        slot = self._surroundings.slot(agent)
+        try:
+            slot = self._surroundings.slot(agent)
+        except EnvError as error:
+            self._blame(copy, {}, error)
         self._births.append((life, seated.store, seated.index, copy.index, slot, episode.episode_id, number, record))
         copy.lives[agent] = life
         self.table.begin_life(seated, life)
@@ -790,6 +717,7 @@ class RolloutWorker:
         seated = self.table.member_of(store)
         codec = seated.actor.observation
         columns = self.ledger.stores[store].columns
+        given = values
         try:
             if codec.masked:
                 pairs = [split_mask(value) for value in values]
@@ -804,18 +732,20 @@ class RolloutWorker:
             else:
                 codec.encode(values, columns["obs"][rows])
         except (MarlError, TypeError, ValueError, KeyError, IndexError) as error:
-            self._blame_observation(store, lives, values, error)
+            self._blame_observation(store, lives, given, error)
+        if ends is not None:
+            self._write_final_masks(store, rows, ends)
         self.table.note_state(store, rows, lives)
         if self._surroundings.active:
             table = self.ledger.lives
+            infos: list[Any]
             if ends is None:
                 copies = [self.copies[env] for env in table.env[lives].tolist()]
                 infos = [copy.infos.get(table.agent[life]) or {} for copy, life in zip(copies, lives.tolist(), strict=True)]
                 states = [copy.global_state for copy in copies]
             else:
                 over = {id(episode) for episode, _, _ in self._over}
-                infos = [end[8] for end in ends]
-                infos = [{**info, "member_alive": info["final_member_alive"]} if "final_member_alive" in info else info for info in infos]
+                infos = [_final_info(end) for end in ends]
                 states = [end[0].final_global_state if id(end[1]) in over else end[0].global_state for end in ends]
             self._surroundings.write(self.ledger, store, rows, lives, infos, states)
 
@@ -823,10 +753,23 @@ class RolloutWorker:
         column = self.ledger.stores[store].columns["action_mask"]
         codec = self.table.member_of(store).actor.action
         if codec.discrete:
+            if len(set(map(len, masks))) > 1:
+                raise MaskError("action masks of different sizes")
             column[rows] = np.concatenate(masks).reshape(len(masks), codec.mask_size)
         else:
             for at, mask in zip(range(rows.start, rows.stop), masks, strict=True):
                 column[at] = codec.flat_mask(mask)
+
+    def _write_final_masks(self, store: int, rows: slice, ends: list[Any]) -> None:
+        """Masks in infos beside final observations: a bootstrap over actions must not count masked ones."""
+        for row, (copy, episode, agent, *_, info) in zip(range(rows.start, rows.stop), ends, strict=True):
+            if "action_mask" in info and not _begins_again(copy, episode, agent):
+                self.table.need_mask(store)
+                try:
+                    flat = self.table.member_of(store).actor.action.flat_mask(info["action_mask"])
+                except MaskError as error:
+                    self._blame(copy, {}, EnvError(f"agent {agent!r}: {error}"))
+                self.ledger.stores[store].columns["action_mask"][row] = flat
 
     def _write_info_masks(self, lives: Ints) -> None:
         """Masks that came in infos; a store gets its mask column when the first one comes."""
@@ -884,10 +827,16 @@ class RolloutWorker:
         raise EnvError("rewards could not be read as numbers.")
 
     def _blame_observation(self, store: int, lives: Ints, values: list[Any], error: Exception) -> NoReturn:
-        codec = self.table.member_of(store).actor.observation
+        actor = self.table.member_of(store).actor
+        codec = actor.observation
         table = self.ledger.lives
         for life, value in zip(lives.tolist(), values, strict=True):
             try:
+                if codec.masked:
+                    if not isinstance(value, Mapping) or MASK_KEY not in value:
+                        raise EnvError(f"an observation is {value!r}; expected a dict with an {MASK_KEY!r} as its space says.")
+                    value, mask = split_mask(value)
+                    actor.action.flat_mask(mask)
                 codec.encode_one(value)
             except (MarlError, TypeError, ValueError, KeyError, IndexError) as own:
                 self._blame(
@@ -900,11 +849,9 @@ class RolloutWorker:
     # ------------------------------------------------------------------ saving and replaying
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything a resumed worker needs: open episodes and rows, generators. Between two fragments only."""
         return worker_state(self)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> list[str]:
-        """Bring this fresh worker to a saved state; returns why episodes were lost, one line each (none: bit-equal)."""
         return restore_worker(self, state)
 
     def replay(self, copy: EnvCopy, episode: Episode, log: list[dict[Any, Any]]) -> str:
@@ -957,13 +904,11 @@ class RolloutWorker:
     # ------------------------------------------------------------------ for users' hands
 
     def foreach_env(self, function: Callable[[Any], Any]) -> list[Any]:
-        """``function(env)`` for every copy, in order."""
         with self.streams:
             self.ensure_copies()
             return [function(copy.env) for copy in self.copies]
 
     def reset_all(self) -> None:
-        """Drop every open episode and row; the next ``sample`` begins new episodes."""
         for copy in self.copies:
             if not copy.needs_reset:
                 for life in copy.lives.values():
@@ -971,15 +916,36 @@ class RolloutWorker:
                 copy.lives = {}
                 copy.due, copy.due_lives = (), []
                 copy.needs_reset = True
+                self._surroundings.forget(copy.index)
         self.ledger.forget_rows()
 
     def close(self) -> None:
-        """Close the environments."""
         for copy in self.copies:
             close = getattr(copy.env, "close", None)
             if close is not None:
                 close()
         self.copies = []
+
+
+def _begins_again(copy: EnvCopy, episode: Episode, agent: Any) -> bool:
+    """Whether ``agent``, whose life ended in this call, has begun a new one in it: then its info is the new life's."""
+    return copy.episode is episode and not copy.needs_reset and agent in copy.lives
+
+
+def _final_info(end: tuple[Any, ...]) -> dict[str, Any] | None:
+    """What ``infos`` say of a final observation; None after a termination, where nothing is looked up."""
+    copy, episode, agent, _, flag, *_, info = end
+    if flag == TERMINATED:
+        return None
+    found = dict(info)
+    if "final_member_alive" in info:
+        found["member_alive"] = info["final_member_alive"]
+        found["member_due"] = np.zeros_like(info["final_member_alive"])
+    if "final_critic_obs" in info:
+        found["critic_obs"] = info["final_critic_obs"]
+    elif _begins_again(copy, episode, agent):
+        found.pop("critic_obs", None)
+    return found
 
 
 def _scripted_view(copy: EnvCopy, agent: Any) -> tuple[Any, dict[str, Any]]:

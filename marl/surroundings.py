@@ -9,7 +9,8 @@ false, action 0 and a mask that allows action 0 alone; an absent one zeros and `
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,7 @@ MEMBER_OBSERVED = ("member_alive", "member_due")
 MEMBER_PAID = ("member_rewards", "member_terminateds", "member_truncateds")
 OPTIONAL_COLUMNS = ("global_state", "critic_obs", *JOINT_COLUMNS, *MEMBER_OBSERVED, *MEMBER_PAID)
 
+MAX_IDLE_CALLS = 1000
 _BOOL, _FLOAT32, _FLOAT64 = np.dtype(bool), np.dtype(np.float32), np.dtype(np.float64)
 
 
@@ -81,10 +83,10 @@ class _Joint:
         self.mask[envs, place.mask] = False
         self.alive[envs, slot] = self.due[envs, slot] = False
 
-    def set(self, envs: Ints, slot: int, obs: NDArray[Any], mask: NDArray[Any] | None, *, due: bool) -> None:
+    def set(self, envs: Ints, slot: int, obs: NDArray[Any], mask: NDArray[Any] | bool, *, due: bool) -> None:
         place = self.slots[slot]
         self.obs[envs, place.obs] = obs
-        self.mask[envs, place.mask] = True if mask is None else mask
+        self.mask[envs, place.mask] = mask
         self.alive[envs, slot] = True
         self.due[envs, slot] = due
 
@@ -119,8 +121,9 @@ class Surroundings:
         self._info_keys = tuple(info_keys)
         self._joint: _Joint | None = None
         self._slot_of: dict[Any, int] = {}
+        self._first_infos: Mapping[Any, Any] | None = None  # of an episode begun only to look at it
+        self._first_state: NDArray[Any] | None = None
         self.global_state = False
-        self._critic = False
         self._members = False
         self.active = bool(info_keys)
         self.sums = bool(info_keys)
@@ -130,13 +133,25 @@ class Surroundings:
         return self._joint is not None
 
     def slot(self, agent: Any) -> int:
-        """The agent's place in the joint columns, or -1."""
+        """The agent's place in the joint columns; -1 where nobody asks for them.
+
+        Raises:
+            EnvError: the agent is not in ``possible_agents``, so it has none.
+        """
+        if self._joint is not None and agent not in self._slot_of:
+            raise EnvError(
+                f"agent {agent!r} is not in possible_agents ({', '.join(map(str, self._slot_of))}), so joint columns have no place for it; "
+                "expected a closed set of agents. Use the environment's global_state()."
+            )
         return self._slot_of.get(agent, -1)
 
     def columns_for(
-        self, needs: frozenset[str], probe_seed: int, group_size: int
+        self, needs: frozenset[str], group_size: int, spare_env: Callable[[], AbstractContextManager[tuple[Any, int]]]
     ) -> tuple[dict[str, ColumnSpec], dict[str, ColumnSpec], dict[str, ColumnSpec]]:
         """``(observed, acted, paid)`` columns for a policy with these needs.
+
+        Args:
+            spare_env: lends ``(environment, seed)`` where only an episode's beginning can tell a column's shape.
 
         Raises:
             EnvError: the environment cannot give one of them.
@@ -144,22 +159,26 @@ class Surroundings:
         observed: dict[str, ColumnSpec] = {}
         acted: dict[str, ColumnSpec] = {}
         paid: dict[str, ColumnSpec] = {f"infos/{key}": ((), _FLOAT64) for key in self._info_keys}
-        infos: dict[Any, Any] = {}
         stated = getattr(self._env, "global_state_space", None) or getattr(self._env, "state_space", None)
-        if "critic_obs" in needs or ("global_state" in needs and stated is None):
-            _, infos = self._env.reset(seed=probe_seed)
+        unstated = "global_state" in needs and stated is None and self._first_state is None
+        if unstated or ("critic_obs" in needs and self._first_infos is None):
+            with spare_env() as (env, seed):
+                self._first_infos = _first_infos(env, seed)
+                if unstated:
+                    self._first_state = np.array(read_global_state(env))
         if "global_state" in needs:
-            like = stated if stated is not None else np.asarray(read_global_state(self._env))
+            like: Any = self._first_state if stated is None else stated
             observed["global_state"] = (tuple(like.shape), _FLOAT32 if np.dtype(like.dtype).kind == "f" else np.dtype(like.dtype))
             self.global_state = True
         if "critic_obs" in needs:
-            found = next((info["critic_obs"] for info in infos.values() if info and "critic_obs" in info), None)
+            assert self._first_infos is not None
+            found = next((info["critic_obs"] for info in self._first_infos.values() if info and "critic_obs" in info), None)
             if found is None:
                 raise EnvError(
-                    f"{type(self._env).__name__} gave no infos[agent]['critic_obs'] at reset, which an algorithm of this run needs."
+                    f"{type(self._env).__name__} gave no infos[agent]['critic_obs'] with an episode's first observations, which an "
+                    "algorithm of this run needs."
                 )
             observed["critic_obs"] = (np.asarray(found).shape, _FLOAT32)
-            self._critic = True
         if any(name in needs for name in JOINT_COLUMNS):
             if self._joint is None:
                 self._joint = _Joint(self._env, self._num_copies)
@@ -185,9 +204,12 @@ class Surroundings:
     # ------------------------------------------------------------------ per row
 
     def write(
-        self, ledger: Ledger, store: int, rows: slice, lives: Ints, infos: Sequence[Mapping[Any, Any]], states: Sequence[Any]
+        self, ledger: Ledger, store: int, rows: slice, lives: Ints, infos: Sequence[Mapping[Any, Any] | None], states: Sequence[Any]
     ) -> None:
-        """The columns beside observations at ``rows``: row i is of ``lives[i]``, whose info and copy's global state are given."""
+        """The columns beside observations at ``rows``: row i is of ``lives[i]``, whose info and copy's global state are given.
+
+        An info of None: nothing will be looked up beside this observation, so zeros will do.
+        """
         columns = ledger.stores[store].columns
         for key in self._info_keys:
             columns[f"infos/{key}"][rows] = np.nan
@@ -198,10 +220,7 @@ class Surroundings:
             if name in columns:
                 column = columns[name]
                 for row, life, info in zip(range(rows.start, rows.stop), lives.tolist(), infos, strict=True):
-                    if name not in info:
-                        agent = ledger.lives.agent[life]
-                        raise EnvError(f"infos[{agent!r}] has no {name!r}, which an algorithm of this run needs with every observation.")
-                    column[row] = info[name]
+                    column[row] = 0 if info is None else _given(info, name, ledger.lives.agent[life], column.shape[1:])
 
     def note_results(self, ledger: Ledger, results: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
         """What a step's infos say of rows that were open: ``(life, info)`` of every informed agent, before lives end."""
@@ -211,7 +230,7 @@ class Surroundings:
             columns = ledger.stores[int(table.store[life])].columns
             for key in self._info_keys:
                 if key in info:
-                    columns[f"infos/{key}"][row] = info[key]
+                    columns[f"infos/{key}"][row] = _scalar(info[key], key, table.agent[life])
             if self._members and "member_rewards" in columns:
                 columns["member_rewards"][row] += info["member_rewards"]
                 columns["member_terminateds"][row] |= info["member_terminateds"]
@@ -231,25 +250,26 @@ class Surroundings:
         for life, flag, row in ends:
             env, slot = int(table.env[life]), int(table.slot[life])
             joint.clear(env, slot)
-            if flag == TRUNCATED and row >= 0:
+            if flag != TRUNCATED and row >= 0:  # nothing is looked up there
+                self._joint_row(ledger, life, row, dict.fromkeys(JOINT_COLUMNS, 0))
+            elif row >= 0:
                 if env in envs_over:  # the picture is taken below, once all of the copy are known
-                    joint.set(np.array([env]), slot, _flat_observation(ledger, life, row), None, due=False)
+                    mask = _final_mask(ledger, life, row, joint.slots[slot])
+                    joint.set(np.array([env]), slot, _flat_observation(ledger, life, row), mask, due=False)
                 else:
                     later.append((life, row))
         for life, flag, row in ends:
             env = int(table.env[life])
             if env in envs_over and flag == TRUNCATED and row >= 0:
-                self._joint_row(ledger, life, row)
+                self._joint_row(ledger, life, row, joint.columns(env))
         for env in envs_over:
             for slot in range(len(joint.slots)):
                 joint.clear(env, slot)
         return later
 
-    def _joint_row(self, ledger: Ledger, life: int, row: int) -> None:
-        assert self._joint is not None
-        table = ledger.lives
-        columns = ledger.stores[int(table.store[life])].columns
-        for name, value in self._joint.columns(int(table.env[life])).items():
+    def _joint_row(self, ledger: Ledger, life: int, row: int, picture: Mapping[str, Any]) -> None:
+        columns = ledger.stores[int(ledger.lives.store[life])].columns
+        for name, value in picture.items():
             if name in columns:
                 columns[name][row] = value
 
@@ -265,7 +285,7 @@ class Surroundings:
             for store in np.unique(stores[slots == slot]).tolist():
                 mine = (slots == slot) & (stores == store)
                 columns = ledger.stores[store].columns
-                mask = columns["action_mask"][rows[mine]] if "action_mask" in columns else None
+                mask = columns["action_mask"][rows[mine]] if "action_mask" in columns else True
                 joint.set(of_env[mine], slot, _flat_rows(columns, rows[mine]), mask, due=True)
         for store in np.unique(stores).tolist():
             mine = stores == store
@@ -288,14 +308,35 @@ class Surroundings:
                 slot = int(table.slot[life])
                 place = joint.slots[slot]
                 picture["joint_obs"][place.obs] = _flat_observation(ledger, life, row)
-                picture["joint_action_mask"][place.mask] = True
+                picture["joint_action_mask"][place.mask] = _final_mask(ledger, life, row, place)
                 picture["joint_alive"][slot] = True
                 picture["joint_due"][slot] = False
             for life, row in cut:
+                self._joint_row(ledger, life, row, picture)
+
+    def forget(self, env: int) -> None:
+        """The open episode of copy ``env`` was dropped: nobody is there any more."""
+        if self._joint is not None:
+            for slot in range(len(self._joint.slots)):
+                self._joint.clear(env, slot)
+
+    def recall(self, ledger: Ledger, env: int, lives: Mapping[Any, int], due: Iterable[Any]) -> None:
+        """Take the joint picture of copy ``env`` from its open rows: its episode began before this was asked for, or was restored."""
+        if self._joint is None:
+            return
+        self.forget(env)
+        table, waiting = ledger.lives, set(due)
+        for agent, life in lives.items():
+            slot, row = self.slot(agent), int(table.row[life])
+            table.slot[life] = slot
+            mask: Any = False
+            if agent in waiting:
                 columns = ledger.stores[int(table.store[life])].columns
-                for name, value in picture.items():
-                    if name in columns:
-                        columns[name][row] = value
+                mask = columns["action_mask"][row] if "action_mask" in columns else True
+            place = np.array([env])
+            self._joint.set(place, slot, _flat_observation(ledger, life, row), mask, due=agent in waiting)
+            if agent not in waiting:
+                self._joint.mask[env, self._joint.slots[slot].first_choices] = True
 
     def note_actions(self, ledger: Ledger, lives: Ints) -> None:
         """All due agents of a call have answered: write everybody's actions beside each of their rows."""
@@ -341,3 +382,44 @@ def _flat_observation(ledger: Ledger, life: int, row: int) -> NDArray[Any]:
     columns = ledger.stores[int(ledger.lives.store[life])].columns
     flat: NDArray[Any] = _flat_rows(columns, np.array([row]))[0]
     return flat
+
+
+def _final_mask(ledger: Ledger, life: int, row: int, place: JointSlot) -> NDArray[Any] | bool:
+    """The mask beside a final observation; where it leaves some choice nothing (as PettingZoo's games give it), everything is allowed."""
+    columns = ledger.stores[int(ledger.lives.store[life])].columns
+    if "action_mask" not in columns or not len(place.first_choices):
+        return True
+    mask: NDArray[Any] = columns["action_mask"][row]
+    each_choice = np.logical_or.reduceat(mask, place.first_choices - place.mask.start)
+    return mask if each_choice.all() else True
+
+
+def _first_infos(env: Any, seed: int) -> Mapping[Any, Any]:
+    """The infos that come with an episode's first observations."""
+    observations, infos = env.reset(seed=seed)
+    for _ in range(MAX_IDLE_CALLS):
+        if observations:
+            break
+        observations, _, terminateds, truncateds, infos = env.step({})
+        if terminateds.get("__all__") or truncateds.get("__all__"):
+            break
+    return infos  # type: ignore[no-any-return]
+
+
+def _given(info: Mapping[Any, Any], name: str, agent: Any, shape: tuple[int, ...]) -> Any:
+    """``info[name]``, which must be there and of this shape."""
+    if name not in info:
+        raise EnvError(f"infos[{agent!r}] has no {name!r}, which an algorithm of this run needs with every observation.")
+    value = info[name]
+    if np.shape(value) != shape:
+        raise EnvError(f"infos[{agent!r}][{name!r}] has shape {np.shape(value)}; expected {shape} as the first that was seen.")
+    return value
+
+
+def _scalar(value: Any, key: str, agent: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise EnvError(
+            f"infos[{agent!r}][{key!r}] is {value!r}; expected a number, since the run asks for it as a column (infos: [{key}])."
+        ) from None

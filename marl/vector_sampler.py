@@ -17,19 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marl.acting import Actor, Seated
-from marl.batch import EpisodeRecord, MultiAgentBatch
 from marl.env import VectorStep
 from marl.episode import Episode, make_eps_id
 from marl.errors import ConfigError, EnvError, MarlError, MaskError, Problem, RunError
-from marl.ledger import TERMINATED, TRUNCATED, Ints, Ledger
-from marl.policy import ColumnSpec, Counters, Discount
+from marl.ledger import TERMINATED, TRUNCATED, Ints
+from marl.policy import ColumnSpec, Discount
 from marl.resume import episode_from, episode_state, policies_state, policy_map, restore_policies
-from marl.roster import Columns, Roster
+from marl.roster import Columns
 from marl.router import Router
 from marl.seeding import EpisodeSeeds
 from marl.spaces import ActionCodec, ObservationCodec
-from marl.streams import GlobalStreams
 from marl.surroundings import JOINT_COLUMNS, MEMBER_OBSERVED, MEMBER_PAID
+from marl.worker import Worker
 
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
@@ -56,10 +55,12 @@ def space_groups(env: Any) -> list[SpaceGroup]:
     return [SpaceGroup(np.array(found[at], np.int64), ObservationCodec(o), ActionCodec(a)) for at, (o, a) in enumerate(kinds)]
 
 
-class VectorRolloutWorker:
-    """Samples one array-native environment. The interface is :class:`marl.sampler.RolloutWorker`'s.
+class VectorRolloutWorker(Worker):
+    """Samples one array-native environment; what every worker takes is told by :class:`~marl.worker.Worker`.
 
     Scripted players (which see one raw observation at a time), joint and member columns belong to dict environments and are refused.
+    An environment that cannot hold copies still (``can_hold = False``) plays on in those that have enough: fragments may then be longer
+    than asked, and of ``num_episodes`` those that began first are returned.
     """
 
     def __init__(
@@ -78,27 +79,20 @@ class VectorRolloutWorker:
         explore: bool = True,
         callbacks: Mapping[str, list[Callable[..., Any]]] | None = None,
     ) -> None:
-        self.env = env
-        self.ledger = Ledger()
-        self.roster = Roster(
-            self.ledger,
+        super().__init__(
+            router=router,
             policies=policies,
             discounts=discounts,
-            needs=needs or {},
+            needs=needs,
             record=record,
             seed=seed,
             worker_index=worker_index,
+            max_idle_ticks=max_idle_ticks,
+            info_keys=info_keys,
+            explore=explore,
+            callbacks=callbacks,
         )
-        self.table = self.roster.table
-        self.router = router
-        self.worker_index = worker_index
-        self.explore = explore
-        self.match_state: Any = None
-        self.timers = {"env": 0.0, "inference": 0.0, "framework": 0.0}
-        self.streams = GlobalStreams(seed, worker_index)
-        self._callbacks = dict(callbacks or {})
-        self._info_keys = info_keys
-        self._max_idle_ticks = max_idle_ticks
+        self.env = env
         self._groups = space_groups(env)
         count, slots = env.num_envs, len(env.slots)
         self._group_of = np.zeros(slots, np.int64)
@@ -116,47 +110,17 @@ class VectorRolloutWorker:
         self._tick = np.zeros(count, np.int64)
         self._fragment = np.zeros(count, np.int64)
         self._idle = np.zeros(count, np.int64)
-        self._finished: list[EpisodeRecord] = []
-        self._num_answers = 0
         self._global_state = False
         self._critic = False
 
     # ------------------------------------------------------------------ policies
 
-    @property
-    def policies(self) -> dict[str, Actor]:
-        """The policies present, by id."""
-        return self.roster.policies
+    def _open_episodes(self) -> list[Episode]:
+        return self._episodes
 
-    def add_policy(
-        self,
-        policy_id: str,
-        policy: Actor,
-        discount: Discount | None = None,
-        needs: frozenset[str] = frozenset(),
-        *,
-        record: bool = True,
-    ) -> None:
-        """Seat a further policy; episodes that begin from now on may name it."""
-        self.roster.add(policy_id, policy, discount or Discount(), needs, record=record)
+    def _seat_late(self) -> None:
         if self._episodes:
             self._seat(None)
-
-    def remove_policy(self, policy_id: str) -> None:
-        """No new seat for this policy; it is gone when the last open episode with it ends."""
-        self.roster.remove(policy_id)
-        self.roster.sweep(self._open_seats)
-
-    def set_weights(self, policy_id: str, weights: Mapping[str, NDArray[Any]], *, version: int, counters: Counters | None = None) -> None:
-        """Give one policy new weights; call :meth:`refresh_stacks` after the last of a broadcast."""
-        self.roster.set_weights(policy_id, weights, version=version, counters=counters)
-
-    def refresh_stacks(self) -> None:
-        """Make stacked passes read the policies' weights again."""
-        self.table.refresh_stacks()
-
-    def _open_seats(self) -> Iterable[str]:
-        return [seat[0] for episode in self._episodes for seat in episode.seats.values()]
 
     def _seat(self, step: VectorStep | None) -> None:
         self.roster.seat(lambda needs, _: self._columns_for(needs, step))
@@ -189,45 +153,13 @@ class VectorRolloutWorker:
 
     # ------------------------------------------------------------------ sampling
 
-    def sample(
-        self,
-        *,
-        num_env_steps: int | None = None,
-        num_episodes: int | None = None,
-        complete_episodes: bool = False,
-        explore: bool | None = None,
-    ) -> tuple[MultiAgentBatch, list[EpisodeRecord]]:
-        """One fragment; see :meth:`marl.sampler.RolloutWorker.sample`.
-
-        An environment that cannot hold copies still (``can_hold = False``) plays on in those that have enough: fragments may then be longer
-        than asked, and of ``num_episodes`` those that began first are returned.
-        """
-        if (num_env_steps is None) == (num_episodes is None):
-            raise ValueError("sample() takes either num_env_steps or num_episodes")
-        started, env_s, inference_s = perf_counter(), self.timers["env"], self.table.inference_s
-        explore = self.explore if explore is None else explore
-        with self.streams:
-            if not self._episodes:
-                self._begin()
-            else:
-                self._coming = [self._draw_again(episode) for episode in self._coming]
-            ticks = self._run(num_env_steps, num_episodes, complete_episodes, explore)
-            batches = self.ledger.ship()
-        seats = {episode.episode_id: episode.seats for episode in self._episodes}
-        seats.update({record.eps_id: record.seats for record in self._finished})
-        rows = {self.table.by_index[index].policy_id: batch for index, batch in sorted(batches.items())}
-        batch = MultiAgentBatch(rows, ticks, self._num_answers, seats)
-        finished, self._finished = self._finished, []
-        self.roster.sweep(self._open_seats)
-        inference = self.table.inference_s - inference_s
-        self.timers["inference"] += inference
-        self.timers["framework"] += perf_counter() - started - (self.timers["env"] - env_s) - inference
-        return batch, finished
-
     def _run(self, num_env_steps: int | None, num_episodes: int | None, complete_episodes: bool, explore: bool) -> int:
+        if not self._episodes:
+            self._begin()
+        else:
+            self._coming = [self._draw_again(episode) for episode in self._coming]
         count = self.env.num_envs
         self._fragment[:] = 0
-        self._num_answers = 0
         active = np.ones(count, bool)
         counted: set[int] | None = None
         starts_left = 0
@@ -544,7 +476,7 @@ class VectorRolloutWorker:
     # ------------------------------------------------------------------ saving
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything a resumed worker needs. Open episodes come back only if the environment has ``get_state``/``set_state``."""
+        """As the base says; open episodes come back only if the environment has ``get_state()/set_state()``."""
         state: dict[str, Any] = {
             "streams": self.streams.state_dict(),
             "router": self.router.state_dict(),
@@ -565,7 +497,6 @@ class VectorRolloutWorker:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> list[str]:
-        """Bring this fresh worker to a saved state; returns why episodes were lost, one line each (none: bit-equal)."""
         self.match_state = state["match_state"]
         self.router.load_state_dict(state["router"])
         self._counts = [int(count) for count in state["counts"]]
@@ -591,12 +522,10 @@ class VectorRolloutWorker:
     # ------------------------------------------------------------------ for users' hands
 
     def foreach_env(self, function: Callable[[Any], Any]) -> list[Any]:
-        """``function(env)`` for the one array-native environment."""
         with self.streams:
             return [function(self.env)]
 
     def reset_all(self) -> None:
-        """Drop every open episode and row; the next ``sample`` begins new episodes."""
         for life in self._lives[self._lives >= 0].tolist():
             self.ledger.drop(life)
         self.ledger.forget_rows()
@@ -606,7 +535,6 @@ class VectorRolloutWorker:
         self._episodes, self._coming = [], []
 
     def close(self) -> None:
-        """Close the environment."""
         close = getattr(self.env, "close", None)
         if close is not None:
             close()

@@ -13,9 +13,10 @@ from marl.config import RunConfig
 from marl.config import load_config as parse_config
 from marl.config.build_env import agents_of_env
 from marl.errors import ConfigError, Problem, did_you_mean
-from marl.evaluation import DEFAULT_EPISODES, EVALUATION_WORKER, Worker
+from marl.evaluation import DEFAULT_EPISODES, EVALUATION_WORKER
 from marl.local import Plan, load_env, make_plan, make_worker, seed_of
 from marl.metrics import EpisodeMetrics
+from marl.worker import Worker
 
 ROUTES = ("mapping", "policy_mapping_fn", "matches", "match_fn")
 _OF_TRAINING = ("learners", "policies_to_train", "callbacks", "loggers")

@@ -17,7 +17,7 @@ from marl.batch import MultiAgentBatch
 from marl.config import EvaluationConfig, LearnerEntry, PolicyEntry, RunConfig, RunKeys, load_config
 from marl.config.parse import ROUTES
 from marl.errors import ConfigError, Problem, did_you_mean
-from marl.evaluation import EVALUATION_WORKER, Evaluation, Evaluator, Worker
+from marl.evaluation import EVALUATION_WORKER, Evaluation, Evaluator
 from marl.hooks import HOOKS, hooked
 from marl.local import Plan, make_plan, make_worker, make_workers, plan_policy, seed_of
 from marl.loops import Run, synchronous
@@ -27,6 +27,7 @@ from marl.trainer import saving
 from marl.trainer.results import PhaseTimes, episode_results, learner_metrics
 from marl.trainer.roster import PolicyHandle, Roster, trains
 from marl.trainer.seats import HandSeats
+from marl.worker import Worker
 
 Result = dict[str, Any]
 STOP_METRICS = {
