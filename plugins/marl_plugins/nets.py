@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -39,7 +39,9 @@ NATURE_CONV = (ConvLayer(channels=32, kernel=8, stride=4), ConvLayer(channels=64
 class ModelConfig(PluginConfig):
     """The network of one actor-critic policy."""
 
-    hidden: tuple[int, ...] = Field(default=(64, 64), description="widths of the dense layers (after the convolutions, if any); each ≥ 1")
+    hidden: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(64, 64), description="widths of the dense layers (after the convolutions, if any); each ≥ 1"
+    )
     activation: Literal["tanh", "relu", "elu"] = Field(default="tanh", description="between dense layers; convolutions use relu")
     shared: bool | None = Field(
         default=None, description="one body for policy and value; null: shared with convolutions, separate without (the field's custom)"

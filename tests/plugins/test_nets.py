@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
-from rows import act, box, observations, spec
+from pydantic import ValidationError
+from rows import act, observations, spec
 
 from marl.errors import ConfigError
 from marl_plugins.actor_critic import ActorCriticPolicy
@@ -158,6 +159,11 @@ def test_convolutions_that_do_not_fit_are_refused():
         make(conv=({"channels": 8, "kernel": 1},))
 
 
+def test_widths_are_at_least_one():
+    with pytest.raises(ValidationError, match="greater than or equal to 1"):
+        ModelConfig(hidden=(64, 0))
+
+
 def test_a_byte_board_is_no_image():
     policy = ActorCriticPolicy(spec(spaces.Box(0, 255, (3, 3, 2), np.uint8), spaces.Discrete(3)), seed=0)
     assert not len(policy.net.policy_body.conv)
@@ -165,4 +171,3 @@ def test_a_byte_board_is_no_image():
     expected = policy.net(torch.from_numpy(obs))[1].item()
     assert act(policy, obs, np.random.default_rng(0))[1]["values"].item() == pytest.approx(expected, abs=1e-6)
     assert expected == pytest.approx(policy.net(torch.ones(1, 3, 3, 2))[1].item(), abs=1e-6)
-    assert box(2).shape == (2,)
