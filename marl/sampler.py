@@ -720,9 +720,8 @@ class RolloutWorker(Worker):
         given = values
         try:
             if codec.masked:
-                pairs = [split_mask(value) for value in values]
-                values = [pair[0] for pair in pairs]
-                self._write_masks(store, rows, [pair[1] for pair in pairs])
+                values, masks = codec.split(values)
+                self._write_masks(store, rows, masks)
                 if ends is None:
                     self._check_blocked(store, columns["action_mask"][rows], lives)
             elif "action_mask" in columns:

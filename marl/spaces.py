@@ -201,6 +201,8 @@ class ObservationCodec:
         self.space = space
         self.masked = has_mask(space)
         self.inner = without_mask(space)
+        keys = [key for key in space.spaces if key != MASK_KEY] if self.masked and isinstance(space, spaces.Dict) else []
+        self._mask_beside = keys[0] if len(keys) == 1 else None
         leaves = _leaves(self.inner)
         self.structured = structured and (len(leaves) > 1 or bool(leaves[0].path))
         self.shape: tuple[int, ...]
@@ -221,6 +223,14 @@ class ObservationCodec:
         self.plain_box = self._single and isinstance(leaves[0].space, spaces.Box) and len(self.shape) >= 1
 
     plain_box = False
+
+    def split(self, observations: list[Any]) -> tuple[list[Any], list[Any]]:
+        """``(observations, masks)`` of n observations that carry their masks (:attr:`masked`)."""
+        if self._mask_beside is not None:
+            key = self._mask_beside
+            return [one[key] for one in observations], [one[MASK_KEY] for one in observations]
+        pairs = [split_mask(one) for one in observations]
+        return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
     def encode(self, observations: list[Any], out: NDArray[Any]) -> None:
         """Write n observations (mask stripped) into ``out`` [n, *shape].
