@@ -39,7 +39,7 @@ class LearningRow:
         score: a checkpoint's path → scores by name.
         control: the same scores of a random player.
         bars: what the medians must reach; their marks are when scores are taken.
-        at_most_s: wall time of training a seed.
+        at_most_s: CPU seconds of training a seed; with one process and one thread, the wall time of an idle machine.
     """
 
     name: str
