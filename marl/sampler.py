@@ -197,6 +197,11 @@ class RolloutWorker(Worker):
         """``(environment, seed)``: one that no episode is open in, to look at an episode's beginning."""
         copy = self.copies[0]
         env = copy.env if copy.needs_reset else self._make_env(0)
+        if not copy.needs_reset and _innermost(env) is _innermost(copy.env):
+            raise RunError(
+                "a new policy needs a look at an episode's beginning, and the run's one environment object is in the middle of one; "
+                "add the policy before the first sample, or give the run a class or name to make environments from."
+            )
         yield env, copy.seeds[0]
         if env is not copy.env and hasattr(env, "close"):
             env.close()
@@ -924,6 +929,12 @@ class RolloutWorker(Worker):
             if close is not None:
                 close()
         self.copies = []
+
+
+def _innermost(env: Any) -> Any:
+    while "env" in getattr(env, "__dict__", {}):
+        env = env.env
+    return env
 
 
 def _begins_again(copy: EnvCopy, episode: Episode, agent: Any) -> bool:
