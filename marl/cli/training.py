@@ -13,7 +13,7 @@ from marl.config import RunConfig, apply_overrides, config_to_data, load_config,
 from marl.errors import ConfigError, EnvError, MarlError, Problem, RunError
 from marl.report.run_directory import CHECKPOINTS, new_run_directory, run_of, write_config
 from marl.report.running import begin, follow, last_words, need_stop, run_name
-from marl.report.summary import shown_path
+from marl.report.summary import marl_command, shown_path
 from marl.trainer import Trainer
 
 CHANGEABLE = ("stop", "checkpoint", "evaluation", "loggers")
@@ -76,7 +76,7 @@ def resumed(run: Path, overrides: Sequence[str], run_dir: Path | None) -> Traine
     trainer = Trainer.restore(checkpoint, overrides=changed)
     reason = trainer.stop_reason()
     if reason is not None:
-        mend = "marl train --resume RUN --set stop.num_env_steps=…"
+        mend = f"{marl_command()} train --resume RUN --set stop.num_env_steps=…"
         raise RunError(f"this run has reached its stop condition already ({reason}). To go further: {mend}")
     config = trainer.config
     directory = run_of(checkpoint)
@@ -112,7 +112,7 @@ def _last_checkpoint(directory: Path) -> str:
     whole = list_checkpoints(directory / CHECKPOINTS)
     if not whole:
         return f"{shown_path(directory)} has no checkpoint yet."
-    return f"the last checkpoint is whole: {shown_path(whole[-1])}; go on with: marl train --resume {shown_path(directory)}"
+    return f"the last checkpoint is whole: {shown_path(whole[-1])}; go on with: {marl_command()} train --resume {shown_path(directory)}"
 
 
 def _with_capsule(error: EnvError, directory: Path, config: RunConfig) -> EnvError:
@@ -123,7 +123,7 @@ def _with_capsule(error: EnvError, directory: Path, config: RunConfig) -> EnvErr
     try:
         capsule = save_capsule(directory, error, config_to_data(config, references=False))
         if capsule is not None:
-            lines.append(f"to see it again: marl replay {shown_path(capsule)}")
+            lines.append(f"to see it again: {marl_command()} replay {shown_path(capsule)}")
     except MarlError as trouble:  # the error itself matters more than its capsule
         lines.append(f"(no crash capsule: {trouble})")
     lines.append(_last_checkpoint(directory))

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from marl.report.loggers import STEP
+from marl.report.progress import results_of, telling
+
+Line = tuple[str, str, list[float]]  # label, matplotlib's line style, values
+MOST_RESULTS = 4
 
 
 def read_progress(path: str | Path) -> dict[str, list[float]]:
@@ -25,22 +30,50 @@ def _number(text: str | None) -> float:
         return math.nan
 
 
-def curve_names(columns: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """``(title, columns)`` of the panels worth a picture: returns, and win rates in evaluation where there are some."""
-    returns = [name for name in columns if name == "episode_return_mean"]
+def panels_of(columns: Mapping[str, list[float]], learned: Sequence[str] = ()) -> list[tuple[str, list[Line]]]:
+    """``(title, lines)`` of the panels worth a picture.
+
+    Returns; and how the ``learned`` policies' games of evaluation ended, wins and losses apart (a draw is neither). Where games are judged
+    and returns never change (they sum to zero in every game of two), the returns tell nothing and are left out.
+    """
+    results = _results(columns, learned)
+    returns = _returns(columns)
+    values = {value for _, _, line in returns for value in line if not math.isnan(value)}
+    panels = [("return", returns), ("games in evaluation", results)]
+    if results and len(values) <= 1:
+        panels = panels[1:]
+    return [(title, lines) for title, lines in panels if lines]
+
+
+def _returns(columns: Mapping[str, list[float]]) -> list[Line]:
     policies = [name for name in columns if name.startswith("policies/") and name.endswith("/return_mean") and name.count("/") == 2]
-    wins = [name for name in columns if name.startswith("evaluation/policies/") and name.endswith("/win_rate")]
-    evaluated = [name for name in columns if name == "evaluation/episode_return_mean"]
-    panels = [("return", [*returns, *evaluated, *(policies if len(policies) > 1 else [])]), ("win rate in evaluation", wins)]
-    return [(title, names) for title, names in panels if names]
+    named = {"episode_return_mean": "training", "evaluation/episode_return_mean": "evaluation"}
+    named |= {name: name.split("/")[1] for name in policies} if len(policies) > 1 else {}
+    return [(label, "-", columns[name]) for name, label in named.items() if name in columns]
 
 
-def write_curve(progress: str | Path, target: str | Path) -> Path | None:
-    """Draw the learning curve of ``progress.csv`` into ``target`` (PNG); None where matplotlib is missing or there is nothing to draw."""
+def _results(columns: Mapping[str, list[float]], learned: Sequence[str]) -> list[Line]:
+    lines: list[Line] = []
+    wins = {name: 0.0 for name in columns if name.startswith("evaluation/policies/") and name.endswith("/win_rate")}
+    for policy, opponents, seat, *_ in telling(results_of(wins, "evaluation/"), learned)[:MOST_RESULTS]:
+        stem = f"evaluation/policies/{policy}/vs/{opponents}/{seat}"
+        won = columns[f"{stem}/win_rate"]
+        drawn = columns.get(f"{stem}/draw_rate", [0.0] * len(won))
+        label = f"{policy} as {seat} against {opponents}"
+        lines += [(f"{label} wins", "-", won), (f"{label} loses", ":", [1 - win - draw for win, draw in zip(won, drawn)])]
+    return lines
+
+
+def write_curve(progress: str | Path, target: str | Path, learned: Sequence[str] = ()) -> Path | None:
+    """Draw the learning curve of ``progress.csv`` into ``target`` (PNG); None where matplotlib is missing or there is nothing to draw.
+
+    Args:
+        learned: the policies whose results are told; empty: all.
+    """
     if find_spec("matplotlib") is None or not Path(progress).exists():
         return None
     columns = read_progress(progress)
-    panels = curve_names(list(columns))
+    panels = panels_of(columns, learned)
     if not panels or STEP not in columns:
         return None
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # loaded on use; pyplot and its global state are not needed
@@ -48,16 +81,28 @@ def write_curve(progress: str | Path, target: str | Path) -> Path | None:
 
     figure = Figure(figsize=(7.0, 3.2 * len(panels)), layout="constrained")
     FigureCanvasAgg(figure)
-    for place, (title, names) in enumerate(panels):
-        axes = figure.add_subplot(len(panels), 1, place + 1)
-        for name in names:
-            points = [(step, value) for step, value in zip(columns[STEP], columns[name]) if not math.isnan(value)]
-            if points:
-                steps, values = zip(*points)
-                axes.plot(steps, values, marker="." if len(points) < 3 else "", label=name.removeprefix("evaluation/"))
-        axes.set_ylabel(title)
-        axes.set_xlabel("env steps")
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize="x-small")
+    for place, (title, lines) in enumerate(panels):
+        _draw(figure.add_subplot(len(panels), 1, place + 1), title, columns[STEP], lines)
     figure.savefig(target, dpi=110)
     return Path(target)
+
+
+def _draw(axes: Any, title: str, steps: Sequence[float], lines: Sequence[Line]) -> None:
+    from matplotlib.ticker import EngFormatter, PercentFormatter
+
+    shares = title != "return"
+    for place, (label, style, values) in enumerate(lines):
+        points = [(step, value) for step, value in zip(steps, values) if not math.isnan(value)]
+        if points:
+            # A seat's wins and losses share a colour.
+            colour = f"C{place // 2 if shares else place}"
+            axes.plot(*zip(*points), style, color=colour, marker="." if len(points) < 3 else "", label=label)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("env steps")
+    axes.set_ylabel(title)
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    if shares:
+        axes.set_ylim(-0.02, 1.02)
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")

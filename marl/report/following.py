@@ -17,7 +17,7 @@ from typing import Any
 from marl.report.curve import write_curve
 from marl.report.display import Display
 from marl.report.loggers import Logger
-from marl.report.summary import shown_path
+from marl.report.summary import marl_command, shown_path
 from marl.trainer import Trainer
 
 
@@ -68,7 +68,7 @@ class Following:
         """After an interruption: what was saved, and how to go on."""
         if self.checkpoint is None:
             return f"nothing was trained, so nothing was saved in {shown_path(self.directory)}"
-        go_on = f"marl train --resume {shlex.quote(shown_path(self.directory))}"
+        go_on = f"{marl_command()} train --resume {shlex.quote(shown_path(self.directory))}"
         return f"saved {shown_path(self.checkpoint)}; go on with: {go_on}"
 
     def _stop(self) -> None:
@@ -92,7 +92,8 @@ class Following:
         self.display.close()
         for logger in self.loggers:
             logger.close()
-        write_curve(self.directory / "progress.csv", self.directory / "learning_curve.png")
+        learned = [policy_id for policy_id, entry in self.trainer.config.policies.items() if entry.learner is not None]
+        write_curve(self.directory / "progress.csv", self.directory / "learning_curve.png", learned)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from marl.report.display import make_display
 from marl.report.following import Following
 from marl.report.loggers import make_loggers
 from marl.report.run_directory import new_run_directory
-from marl.report.summary import shown_path, summary
+from marl.report.summary import marl_command, shown_path, summary
 from marl.trainer import Trainer
 
 
@@ -82,6 +82,7 @@ def last_words(following: Following) -> str:
     trainer, config = following.trainer, following.trainer.config
     agents = trainer.plan.agents
     seats = [agent for agent in agents.agents if agent in agents.spaces]
+    curve = following.directory / "learning_curve.png"
     return summary(
         following.metrics,
         checkpoint=following.checkpoint,
@@ -91,4 +92,13 @@ def last_words(following: Following) -> str:
         playable=bool(seats) and all(isinstance(agents.spaces[seat][1], (spaces.Discrete, spaces.MultiDiscrete)) for seat in seats),
         explore=config.evaluation.explore,
         stop=config.stop,
+        curve=curve if curve.exists() else None,
+        drawable=any(trainer.foreach_worker(lambda worker: any(worker.foreach_env(_draws)))),
+        command=marl_command(),
     )
+
+
+def _draws(env: Any) -> bool:
+    """Whether an environment can be asked for pictures."""
+    modes = (getattr(env, "metadata", None) or {}).get("render_modes")
+    return callable(getattr(env, "render", None)) and (modes is None or "rgb_array" in modes)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,9 @@ def summary(
     playable: bool = False,
     explore: bool | None = None,
     stop: Mapping[str, float] | None = None,
+    curve: Path | None = None,
+    drawable: bool = False,
+    command: str = "marl",
 ) -> str:
     """The last words of a run.
 
@@ -46,6 +51,9 @@ def summary(
         seats: who can be played.
         playable: whether a person can play against it (moves that can be counted, two seats or more).
         explore: whether the evaluation explores.
+        curve: the picture of the learning curve, if there is one.
+        drawable: whether the game draws itself, so that an episode can be recorded.
+        command: how ``marl`` is called from here (:func:`marl_command`).
     """
     progress = progress_of(metrics, stop or {})
     lines = [_first_line(progress, metrics)]
@@ -59,13 +67,17 @@ def summary(
     lines.append("")
     if checkpoint is not None:
         lines.append(f"checkpoint   {shown_path(checkpoint)}")
+    if curve is not None:
+        lines.append(f"curve        {shown_path(curve)}")
     if run is not None:
         where = shlex.quote(shown_path(run))
         if playable and len(seats) > 1:
             policy = f" --opponent {shlex.quote(learned[0])}" if len(learned) > 1 else ""
-            lines.append(f"play it      marl play {where} --as {shlex.quote(str(seats[0]))}{policy}")
-        lines.append(f"evaluate it  marl evaluate {where}")
-        lines.append(f"go on        marl train --resume {where} --set stop.{_further(stop or {}, metrics)}")
+            lines.append(f"play it      {command} play {where} --as {shlex.quote(str(seats[0]))}{policy}")
+        lines.append(f"evaluate it  {command} evaluate {where}")
+        if drawable:
+            lines.append(f"record it    {command} evaluate {where} --record episode.gif")
+        lines.append(f"go on        {command} train --resume {where} --set stop.{_further(stop or {}, metrics)}")
     return "\n".join(lines).rstrip()
 
 
@@ -96,6 +108,15 @@ def judgement_lines(metrics: Mapping[str, Any], learned: Sequence[str] = ()) -> 
         names = [name for name in metrics if name.startswith(f"{kind}/") and name.endswith("/return_mean") and name.count("/") == 2]
         lines += [f"  {kind[:-1] if kind == 'agents' else 'policy'} {name.split('/')[1]}: {short(metrics[name])}" for name in names]
     return lines + results_lines(telling(results_of(metrics), learned))
+
+
+def marl_command() -> str:
+    """How ``marl`` is called from this shell: by its name where the shell finds this very program, else by its path."""
+    ours = Path(sys.executable).with_name("marl")
+    found = shutil.which("marl")
+    if not ours.exists() or (found is not None and Path(found).resolve() == ours.resolve()):
+        return "marl"
+    return shlex.quote(shown_path(ours))
 
 
 def shown_path(path: Path) -> str:

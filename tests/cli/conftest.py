@@ -53,6 +53,7 @@ def marl(capfd, monkeypatch):
 def a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")  # what runs say is then `marl …`
 
 
 @pytest.fixture(scope="session")

@@ -19,14 +19,14 @@ import numpy as np
 import pytest
 
 from marl.errors import ConfigError, RunError
-from marl.report.curve import curve_names, read_progress, write_curve
+from marl.report.curve import panels_of, read_progress, write_curve
 from marl.report.display import LineDisplay, LiveDisplay, NotebookDisplay, make_display
 from marl.report.event_file import EventFile, _masked_crc
 from marl.report.following import Following, listening
 from marl.report.loggers import CsvLogger, TensorBoardLogger, make_loggers, scalars
 from marl.report.progress import duration, line, progress_of, results_of, short
 from marl.report.run_directory import file_name, new_run_directory, run_of
-from marl.report.summary import summary
+from marl.report.summary import marl_command, summary
 
 METRICS = {
     "iteration": 4,
@@ -246,6 +246,9 @@ def test_the_last_words(tmp_path, monkeypatch):
         playable=True,
         explore=False,
         stop={"num_env_steps": 25_000},
+        curve=tmp_path / "runs" / "my run" / "learning_curve.png",
+        drawable=True,
+        command=".venv/bin/marl",
     )
     assert words.splitlines() == [
         "4 iterations, 25,000 env steps in 30 s; return 12.35 over the last 60 episodes",
@@ -255,12 +258,27 @@ def test_the_last_words(tmp_path, monkeypatch):
         "  a       coin     first  75.0%  12.5%   12.5%    400",
         "",
         "checkpoint   runs/my run/checkpoints/iteration_000004",
-        "play it      marl play 'runs/my run' --as first --opponent a",
-        "evaluate it  marl evaluate 'runs/my run'",
-        "go on        marl train --resume 'runs/my run' --set stop.num_env_steps=50000",
+        "curve        runs/my run/learning_curve.png",
+        "play it      .venv/bin/marl play 'runs/my run' --as first --opponent a",
+        "evaluate it  .venv/bin/marl evaluate 'runs/my run'",
+        "record it    .venv/bin/marl evaluate 'runs/my run' --record episode.gif",
+        "go on        .venv/bin/marl train --resume 'runs/my run' --set stop.num_env_steps=50000",
     ]
     alone = summary(METRICS | {"evaluation/episode_return_mean": 3.0}, checkpoint=None, run=None)
     assert alone.splitlines()[2:] == ["in evaluation: return 3.00 over 0 episodes"]
+
+
+def test_marl_is_called_by_its_path_where_the_shell_does_not_find_it(tmp_path, monkeypatch):
+    ours = tmp_path / ".venv" / "bin" / "marl"
+    ours.parent.mkdir(parents=True)
+    ours.write_text("")
+    ours.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(ours.with_name("python")))
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert marl_command() == ".venv/bin/marl"
+    monkeypatch.setenv("PATH", str(ours.parent))
+    assert marl_command() == "marl"
 
 
 def test_the_curve(tmp_path):
@@ -275,11 +293,24 @@ def test_the_curve(tmp_path):
     columns = read_progress(tmp_path / "progress.csv")
     assert columns["episode_return_mean"][1:] == [2.0, 3.0, 4.0]
     assert math.isnan(columns["episode_return_mean"][0])
-    names = ["episode_return_mean", "policies/a/return_mean", "policies/b/return_mean", "evaluation/policies/a/vs/b/x/win_rate"]
-    assert curve_names(names) == [("return", names[:3]), ("win rate in evaluation", names[3:])]
+    assert [title for title, _ in panels_of(columns)] == ["return", "games in evaluation"]
     assert write_curve(tmp_path / "progress.csv", tmp_path / "a.png") == tmp_path / "a.png"
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     assert "matplotlib.pyplot" not in sys.modules or sys.modules.get("pytest_mpl")
+
+
+def test_what_the_curve_shows():
+    judged = {
+        "evaluation/policies/a/vs/coin/x/win_rate": [0.5, 0.75],
+        "evaluation/policies/a/vs/coin/x/draw_rate": [0.25, 0.125],
+        "evaluation/policies/coin/vs/a/y/win_rate": [0.25, 0.125],
+    }
+    wins_and_losses = [("a as x against coin wins", "-", [0.5, 0.75]), ("a as x against coin loses", ":", [0.25, 0.125])]
+    assert panels_of({"episode_return_mean": [0.0, 0.0], **judged}, ["a"]) == [("games in evaluation", wins_and_losses)]
+    returns = {"episode_return_mean": [1.0, 2.0], "policies/a/return_mean": [0.5, 1.0], "policies/b/return_mean": [0.5, 1.0]}
+    lines = [("training", "-", [1.0, 2.0]), ("a", "-", [0.5, 1.0]), ("b", "-", [0.5, 1.0])]
+    assert panels_of(returns | judged, ["a"]) == [("return", lines), ("games in evaluation", wins_and_losses)]
+    assert panels_of({"episode_return_mean": [5.0], "policies/a/return_mean": [5.0]}) == [("return", [("training", "-", [5.0])])]
 
 
 # ------------------------------------------------------------------ displays
@@ -379,7 +410,7 @@ class FakeTrainer:
         self.iteration, self.saved, self.evaluated = 0, [], 0
         self.state = types.SimpleNamespace(num_env_steps=0)
         self.config = types.SimpleNamespace(
-            checkpoint=types.SimpleNamespace(every_env_steps=every), evaluation=types.SimpleNamespace(interval=None)
+            checkpoint=types.SimpleNamespace(every_env_steps=every), evaluation=types.SimpleNamespace(interval=None), policies={}
         )
 
     def train(self):
