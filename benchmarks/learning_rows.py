@@ -244,8 +244,8 @@ CONNECT_FOUR = {
         "main": {
             "algorithm": "ppo",
             "model": {"hidden": [256, 256]},
-            "lr": [[0, 1e-3], [3_000_000, 1e-4]],
-            "entropy_coeff": [[0, 0.05], [3_000_000, 0.005]],
+            "lr": [[0, 1e-3], [4_000_000, 1e-4]],
+            "entropy_coeff": [[0, 0.05], [4_000_000, 0.005]],
             "gae_lambda": 0.9,
             "minibatch_rows": 2048,
         }
@@ -302,7 +302,7 @@ def _rows() -> list[LearningRow]:
             CONNECT_FOUR,
             connect_four,
             connect_four_control,
-            (Bar("least_wins", 0.95, 3_000_000),),
+            (Bar("least_wins", 0.95, 4_000_000),),
         ),
         LearningRow(
             "simple_spread",
