@@ -79,7 +79,7 @@ def write_curve(progress: str | Path, target: str | Path, learned: Sequence[str]
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # loaded on use; pyplot and its global state are not needed
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.0, 3.2 * len(panels)), layout="constrained")
+    figure = Figure(figsize=(8.8, 3.2 * len(panels)), layout="constrained")
     FigureCanvasAgg(figure)
     for place, (title, lines) in enumerate(panels):
         _draw(figure.add_subplot(len(panels), 1, place + 1), title, columns[STEP], lines)
@@ -105,4 +105,4 @@ def _draw(axes: Any, title: str, steps: Sequence[float], lines: Sequence[Line]) 
         axes.set_ylim(-0.02, 1.02)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0, frameon=False)

@@ -100,5 +100,5 @@ def last_words(following: Following) -> str:
 
 def _draws(env: Any) -> bool:
     """Whether an environment can be asked for pictures."""
-    modes = (getattr(env, "metadata", None) or {}).get("render_modes")
-    return callable(getattr(env, "render", None)) and (modes is None or "rgb_array" in modes)
+    modes = (getattr(env, "metadata", None) or {}).get("render_modes") or ()
+    return callable(getattr(env, "render", None)) and "rgb_array" in (*modes, getattr(env, "render_mode", None))
