@@ -344,7 +344,7 @@ class RolloutWorker(Worker):
                 True not in terminateds.values()
                 and True not in truncateds.values()
                 and elapsed > 0
-                and not any(infos.values())
+                and not (infos and any(infos.values()))
                 and not (copy.states_agents and len(copy.env.agents) == 0)
             )
             agents = tuple(obs)

@@ -44,16 +44,12 @@ class TurnGame(BaseMultiAgentEnv):
         self._due: Any = None
         self._mask: Any = None
         self._over = True
+        self.agents: list[Any] = []  # the live ones; written where they change, since it is read at every step
         state = global_state_of(game)
         if state is not None:
             self.global_state = state
             self.global_state_space = getattr(game, "state_space", None)
         forward(self, "_game", TIMING)
-
-    @property
-    def agents(self) -> list[Any]:
-        """The live agents."""
-        return [] if self._over else [agent for agent in self._game.agents if agent not in self._ended]
 
     def observation_space(self, agent: Any) -> Any:
         return self._game.observation_space(agent)
@@ -69,6 +65,7 @@ class TurnGame(BaseMultiAgentEnv):
         observations: AgentDict = {}
         infos: AgentDict = {}
         if not self._over:
+            self.agents = list(self._game.agents)
             self._next_turn(observations, infos)
         return observations, infos
 
@@ -137,6 +134,7 @@ class TurnGame(BaseMultiAgentEnv):
         self._make_dead_steps()
         cut_off = bool(truncateds) and not any(terminateds.values())
         if not self._over:
+            self.agents = [agent for agent in game.agents if agent not in self._ended]
             self._next_turn(observations, infos)
         terminateds["__all__"] = self._over and not cut_off
         truncateds["__all__"] = self._over and cut_off
@@ -160,6 +158,7 @@ class TurnGame(BaseMultiAgentEnv):
 
     def _end(self) -> None:
         self._over = True
+        self.agents = []
         self._due = self._mask = None
         self._ended.clear()
 
