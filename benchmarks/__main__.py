@@ -30,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="+", help=f"run, peers or report, and workloads: {', '.join(WORKLOADS)}")
     parser.add_argument("--quick", action="store_true", help="two rounds, nothing written: does it run at all?")
-    parser.add_argument("--rounds", type=int, default=7, help="rounds of taking turns (default 7)")
+    parser.add_argument("--rounds", type=int, default=15, help="rounds of taking turns (default 15)")
     parser.add_argument("--pin", type=int, metavar="CORE", default=None, help="stay on one core")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()

@@ -15,7 +15,7 @@ Written by `python -m benchmarks report` from `benchmarks/results/*.json`; each 
 misses its goal says so.
 
 * Rates are steps per **CPU second** of the process, with one torch thread. Absolute figures drift between machines (±15 %), so the
-  figures that count are ratios of rates taken **in turn in one process**: bare, ours, bare, ours, …, and medians of the rounds.
+  figures that count are ratios of rates taken **in turn in one process**: bare, ours, bare, ours, …; the median of the rounds' ratios.
 * **Bare** is the environment stepped with random legal actions that were drawn beforehand: behind PettingZoo's standard wrappers
   (W1: `parallel_env()`, W2: `env()`) or as `gymnasium.make` gives it (W4).
 * **Sampling** is `marl.Sampler.sample`: actions, log-probabilities and values of a policy with two layers of 64 (tanh) and a value

@@ -63,6 +63,6 @@ def rows(options: Options) -> list[Row]:
 
 
 def _against_plain(name: str, variant: Rates, plain: Rates) -> Row:
-    value = variant.agent_steps_per_s / plain.agent_steps_per_s
-    details = {"agent_steps_per_s": round(variant.agent_steps_per_s), "plain_agent_steps_per_s": round(plain.agent_steps_per_s)}
-    return Row(name, round(value, 3), "of plain", f"≥ {IRREGULAR_GOAL:g}", value >= IRREGULAR_GOAL, details)
+    row = fraction_row(name, variant, plain, goal=IRREGULAR_GOAL, agents=True)
+    details = {key.replace("bare", "plain"): value for key, value in row.details.items() if "env_steps" not in key}
+    return Row(row.name, row.value, "of plain", row.goal, row.met, details)
