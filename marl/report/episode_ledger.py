@@ -145,8 +145,12 @@ def _random_players(env: Any) -> tuple[dict[str, dict[str, Any]], dict[Any, str]
 def _ledger(number: int, record: EpisodeRecord, calls: Sequence[Call], batch: MultiAgentBatch) -> EpisodeLedger:
     rows = _rows_of(record.eps_id, batch)
     entries: list[Entry] = []
+    alive: dict[Any, None] = {}
     for call in calls:
-        everyone = list(dict.fromkeys([*call.acted, *call.paid, *call.saw, *(a for a in call.ended if a != "__all__")]))
+        over = call.ended.get("__all__", "")
+        ended = {agent: over for agent in alive if over} | {agent: end for agent, end in call.ended.items() if agent != "__all__"}
+        alive = {agent: None for agent in (*alive, *call.saw) if agent not in ended}
+        everyone = list(dict.fromkeys([*call.acted, *call.paid, *call.saw, *ended]))
         for agent in everyone:
             paid = call.paid.get(agent)
             entries.append(
@@ -158,7 +162,7 @@ def _ledger(number: int, record: EpisodeRecord, calls: Sequence[Call], batch: Mu
                     acted=call.acted.get(agent, NOTHING),
                     paid=None if paid is None else float(paid),
                     for_call=None if paid is None else _paying_act(agent, call.number, rows.get(agent, []), calls),
-                    end=call.ended.get(agent, ""),
+                    end=ended.get(agent, ""),
                 )
             )
     agents = list(dict.fromkeys([*record.returns, *rows]))
@@ -221,7 +225,7 @@ def ledger_table(ledger: EpisodeLedger) -> Any:
             str(entry.tick) if first_of_call and entry.call else "",
             escape(str(entry.agent)),
             escape(shown(entry.acted)),
-            "" if entry.paid is None else f"{entry.paid:g}",
+            "" if entry.paid is None else f"{entry.paid + 0.0:g}",  # no -0
             "" if entry.paid is None else "no act (uncredited)" if entry.for_call is None else f"call {entry.for_call}",
             escape(shown(entry.saw)),
             entry.end,
