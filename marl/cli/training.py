@@ -83,7 +83,7 @@ def resumed(run: Path, overrides: Sequence[str], run_dir: Path | None) -> Traine
     if directory is not None and run_dir is None and find_checkpoint(directory).samefile(checkpoint):
         write_config(directory, config_to_data(config))
     else:  # later checkpoints of the same run are another future: they stay as they are
-        directory = new_run_directory(run_dir or config.run_dir, run_name(config), config_to_data(config))
+        directory = new_run_directory(run_dir or config.run_dir, run_name(config), config_to_data(config), timed=config.name is None)
     trainer.directory = directory
     lost = len(trainer.lost_at_restore)
     exact = (

@@ -1,4 +1,4 @@
-"""A run's directory: ``runs/<name>-<time>/`` with ``config.yaml``, ``progress.csv``, event files and ``checkpoints/``."""
+"""A run's directory (``runs/<name>/``, or without a name ``runs/<environment>-<time>/``): ``config.yaml``, ``progress.csv``, event files, ``checkpoints/``."""
 
 from __future__ import annotations
 
@@ -16,17 +16,22 @@ CHECKPOINTS = "checkpoints"
 CONFIG = "config.yaml"
 
 
-def new_run_directory(parent: str | Path, name: str, config: Mapping[str, Any], *, now: Callable[[], datetime] = datetime.now) -> Path:
+def new_run_directory(
+    parent: str | Path, name: str, config: Mapping[str, Any], *, timed: bool = True, now: Callable[[], datetime] = datetime.now
+) -> Path:
     """Make a directory of its own for a new run and write its configuration.
+
+    Args:
+        timed: whether the time stands behind the name; a name that is taken gets a number in any case.
 
     Raises:
         RunError: the place is not writable.
     """
-    stem = f"{file_name(name)}-{now():%Y%m%d-%H%M%S}"
+    stem = f"{file_name(name)}-{now():%Y%m%d-%H%M%S}" if timed else file_name(name)
     try:
         folder = Path(parent)
         folder.mkdir(parents=True, exist_ok=True)
-        for count in range(1, 10_000):  # two runs in one second
+        for count in range(1, 10_000):  # two runs of one name, or in one second
             path = folder / (stem if count == 1 else f"{stem}-{count}")
             try:
                 path.mkdir()

@@ -47,7 +47,7 @@ def begin(trainer: Trainer, run_dir: Path | None = None) -> Trainer:
     """
     config = trainer.config
     need_stop(config)
-    trainer.directory = new_run_directory(run_dir or config.run_dir, run_name(config), config_to_data(config))
+    trainer.directory = new_run_directory(run_dir or config.run_dir, run_name(config), config_to_data(config), timed=config.name is None)
     return trainer
 
 

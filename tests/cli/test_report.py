@@ -173,6 +173,7 @@ def test_run_directories_have_names_of_their_own(tmp_path):
     second = new_run_directory(tmp_path / "runs", "pettingzoo/classic/tictactoe_v3", {}, now=now)
     assert (first.name, second.name) == ("tictactoe_v3-20250102-030405", "tictactoe_v3-20250102-030405-2")
     assert "seed: 3" in (first / "config.yaml").read_text()
+    assert [new_run_directory(tmp_path / "runs", "mine", {}, timed=False).name for _ in range(2)] == ["mine", "mine-2"]
     assert file_name("my.module:Game") == "Game"
     assert file_name("a b/c d*") == "c_d"
     assert file_name("/") == "run"

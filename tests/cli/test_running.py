@@ -21,7 +21,7 @@ GAME = {
 def test_train_from_python(tmp_path, capsys):
     trainer = train(GAME, stop={"iterations": 2}, name="mine", run_dir=tmp_path / "here")
     (run,) = (tmp_path / "here").iterdir()
-    assert run.name.startswith("mine-")
+    assert run.name == "mine"
     assert trainer.directory == run
     assert trainer.iteration == 2
     assert sorted(one.name for one in run.iterdir() if not one.name.startswith("events")) == [
@@ -33,7 +33,7 @@ def test_train_from_python(tmp_path, capsys):
     out = capsys.readouterr().out.splitlines()
     assert out[0].startswith("iteration 1 | 8 env steps")
     assert out[1].startswith("iteration 2 | 16 env steps (100% of 2 iterations)")
-    assert out[-1].startswith("go on        marl train --resume here/mine-")
+    assert out[-1].startswith("go on        marl train --resume here/mine ")
     trainer.close()
 
 
