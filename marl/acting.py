@@ -279,13 +279,16 @@ def _layout_key(layout: Layout) -> list[Any]:
 
 
 def play_scripted_lives(
-    seated: Seated, players: Sequence[Callable[..., Any]], observations: Sequence[Any], infos: Sequence[Any]
+    seated: Seated,
+    players: Sequence[tuple[Callable[..., Any], np.random.Generator]],
+    observations: Sequence[Any],
+    infos: Sequence[Any],
 ) -> NDArray[Any]:
-    """Ask each life's player for its action and turn the answers into stored rows ``[n, …]``."""
+    """Ask each life's player (with its generator) for its action and turn the answers into stored rows ``[n, …]``."""
     actor = seated.actor
     out = np.empty((len(players), *actor.action.shape), actor.action.dtype)
-    for at, (player, observation, info) in enumerate(zip(players, observations, infos, strict=True)):
-        action = player(observation, info, seated.rng)
+    for at, ((play, rng), observation, info) in enumerate(zip(players, observations, infos, strict=True)):
+        action = play(observation, info, rng)
         try:
             out[at] = actor.action.from_env(action)
         except Exception as error:

@@ -407,11 +407,12 @@ class Ledger:
             ],
         }
 
-    def load_state_dict(self, state: Mapping[str, Any], policies: Mapping[int, tuple[int, int, bool]]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any], policies: Mapping[int, tuple[int, int, bool]], stores: Mapping[int, int]) -> None:
         """Put back what :meth:`state_dict` gave.
 
         Args:
             policies: saved policy index → (index, store, recorded) here. Lives of others must be dropped by the caller.
+            stores: saved store → store here.
         """
         lives, saved = self.lives, state["lives"]
         lives.capacity = len(saved["row"])
@@ -421,18 +422,16 @@ class Ledger:
         lives.parent_agent = [tuple(agent) if isinstance(agent, list) else agent for agent in saved["parent_agent"]]
         lives.free = np.asarray(saved["free"]).tolist()
         lives.ended = []
-        store_of: dict[int, int] = {}
         for life in np.flatnonzero(lives.row >= 0).tolist():
             if int(lives.policy[life]) in policies:
                 index, store, recorded = policies[int(lives.policy[life])]
-                store_of[int(lives.store[life])] = store
                 lives.policy[life], lives.store[life] = index, store
                 lives.record[life] &= recorded
         for mine in self.stores:
             mine.used = 0
         for old, rows in enumerate(state["stores"]):
-            if old in store_of:
-                self.stores[store_of[old]].load(rows)
+            if old in stores:
+                self.stores[stores[old]].load(rows)
 
     # ------------------------------------------------------------------ what leaves
 

@@ -109,6 +109,11 @@ class ScriptedPlayer:
                 ]
             )
 
+    @property
+    def remembers(self) -> bool:
+        """Whether a life has an object of its own, which may remember what it saw."""
+        return self._factory is not None
+
     def begin_life(self) -> Callable[[Any, Any, np.random.Generator], Any]:
         """The function ``(obs, info, rng) → action`` that plays one life."""
         if self._function is not None:

@@ -185,13 +185,13 @@ def restore_worker(worker: RolloutWorker, state: Mapping[str, Any]) -> list[str]
                 reason = _restore_copy(worker, copy, saved, state["ledger"])
             except Exception as error:  # the user's environment: whatever it raises, its episode is lost and the reason told
                 reason = f"replaying it raised {type(error).__name__}: {error}"
-            players.update({(copy.index, agent): worker.scripted.get(life) for agent, life in copy.lives.items()})
+            players.update({(copy.index, agent): worker.scripted[life] for agent, life in copy.lives.items() if life in worker.scripted})
             worker.forget_round()
             worker.scripted.clear()
             if reason:
                 lost.append(f"copy {copy.index} of worker {worker.worker_index}, episode {saved['episode']['episode_id']}: {reason}")
                 dropped.append(copy.index)
-    worker.ledger.load_state_dict(state["ledger"], policy_map(worker.table, state["policies"]))
+    worker.ledger.load_state_dict(state["ledger"], policy_map(worker.table, state["policies"]), store_map(worker.table, state["policies"]))
     for mine, saved in zip(worker.table.recurrent_state, state["recurrent"], strict=False):
         for name, leaf in saved.items():
             mine[name] = np.array(leaf)
@@ -204,19 +204,25 @@ def restore_worker(worker: RolloutWorker, state: Mapping[str, Any]) -> list[str]
                 worker.ledger.drop(life)
             copy.lives, copy.due, copy.due_lives = {}, (), []
             copy.needs_reset = True
+            worker.surroundings.forget(copy.index)
             continue
         copy.lives = lives
         copy.episode = episode_from(saved["episode"])
         for agent, life in lives.items():
-            actor = worker.table.by_id[copy.episode.seats[agent][0]].actor
-            if isinstance(actor, ScriptedPlayer):
-                worker.scripted[life] = players.get((copy.index, agent)) or actor.begin_life()
+            seated = worker.table.by_id[copy.episode.seats[agent][0]]
+            if isinstance(seated.actor, ScriptedPlayer):
+                if (copy.index, agent) in players:
+                    worker.scripted[life] = players[copy.index, agent]
+                else:
+                    worker.seat_player(life, seated, copy.episode, agent, int(worker.ledger.lives.number[life]))
         copy.due = tuple(_as_id(agent) for agent in saved["due"])
         copy.due_lives = [lives[agent] for agent in copy.due]
         copy.seen = {_as_id(agent) for agent in saved["seen"]}
         for name in _COPY_FIELDS:
             setattr(copy, name, saved[name])
+        copy.note_members()
         worker.note_tick(copy)
+        worker.surroundings.recall(worker.ledger, copy.index, lives, copy.due)
     worker.streams.load_state_dict(state["streams"])
     return lost
 
@@ -226,6 +232,7 @@ def policies_state(table: PolicyTable) -> list[dict[str, Any]]:
     return [
         {
             "policy_id": seated.policy_id,
+            "store": seated.store,
             "rng": generator_state(seated.rng),
             "removed": seated.removed,
             "present": table.by_id.get(seated.policy_id) is seated,
@@ -253,13 +260,18 @@ def policy_map(table: PolicyTable, saved: Sequence[Mapping[str, Any]]) -> dict[i
     return found
 
 
+def store_map(table: PolicyTable, saved: Sequence[Mapping[str, Any]]) -> dict[int, int]:
+    """Saved store → the store here, for those that a policy of both uses."""
+    return {int(one["store"]): table.by_id[one["policy_id"]].store for one in saved if one["present"] and one["policy_id"] in table.by_id}
+
+
 def _restore_copy(worker: RolloutWorker, copy: EnvCopy, saved: Mapping[str, Any], ledger_state: Mapping[str, Any]) -> str:
     """Bring the copy's environment to where it was; returns why that failed, or "" where it did not."""
     missing = [seat[0] for _, seat in saved["episode"]["seats"] if seat[0] not in worker.table.by_id]
     if missing:
         return f"policy {missing[0]!r} is no longer there"
     log = unpack_log(saved["log"])
-    if "env_state" in saved:
+    if "env_state" in saved and not _somebody_remembers(worker.table, saved):
         copy.env.set_state(saved["env_state"])
         copy.observations = {_as_id(agent): value for agent, value in saved["observations"]}
         copy.infos = {_as_id(agent): value for agent, value in saved["infos"]}
@@ -272,6 +284,12 @@ def _restore_copy(worker: RolloutWorker, copy: EnvCopy, saved: Mapping[str, Any]
     episode.life_counts, episode.returns, episode.uncredited, episode.uncredited_counts = {}, {}, {}, {}
     reason = worker.replay(copy, episode, log)
     return reason or _compare(worker.ledger, copy, saved, ledger_state)
+
+
+def _somebody_remembers(table: PolicyTable, saved: Mapping[str, Any]) -> bool:
+    """Whether a scripted player of the episode may remember what it saw: then only a replay shows it all of that again."""
+    actors = [table.by_id[seat[0]].actor for _, seat in saved["episode"]["seats"]]
+    return any(isinstance(actor, ScriptedPlayer) and actor.remembers for actor in actors)
 
 
 def _compare(ledger: Ledger, copy: EnvCopy, saved: Mapping[str, Any], state: Mapping[str, Any]) -> str:

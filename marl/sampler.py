@@ -25,10 +25,11 @@ from marl.env import END_CAUSES
 from marl.episode import Episode, make_eps_id
 from marl.errors import EnvError, MarlError, MaskError, RunError
 from marl.ledger import TERMINATED, TRUNCATED, Ints
+from marl.players import ScriptedPlayer
 from marl.policy import Discount, Policy
 from marl.resume import capsule, restore_worker, worker_state
 from marl.router import Router
-from marl.seeding import EpisodeSeeds
+from marl.seeding import EpisodeSeeds, generator
 from marl.spaces import MASK_KEY, split_mask
 from marl.surroundings import Surroundings, read_global_state
 from marl.worker import Worker
@@ -102,6 +103,11 @@ class EnvCopy:
         self.global_state: Any = None
         self.final_global_state: Any = None
 
+    def note_members(self) -> None:
+        """See which optional members the environment has; some come with the first reset."""
+        self.cascades = hasattr(self.env, "next_call_is_decision")
+        self.states_agents = getattr(self.env, "agents", None) is not None
+
 
 class RolloutWorker(Worker):
     """Samples copies of a dict environment; what every worker takes is told by :class:`~marl.worker.Worker`.
@@ -149,10 +155,10 @@ class RolloutWorker(Worker):
         self._num_copies = envs_per_worker
         self._probe_env = probe_env
         self._keep_logs = keep_logs
-        self._surroundings: Surroundings = None  # type: ignore[assignment]  # made with the first copy
+        self.surroundings: Surroundings = None  # type: ignore[assignment]  # made with the first copy
         self.copies: list[EnvCopy] = []
         self._tick = np.zeros(envs_per_worker, np.int64)
-        self.scripted: dict[int, Callable[..., Any]] = {}
+        self.scripted: dict[int, tuple[Callable[..., Any], np.random.Generator]] = {}
         self._any_scripted = False
         self._keep_raw = True
         self._target = -1
@@ -171,7 +177,7 @@ class RolloutWorker(Worker):
         for index in range(self._num_copies):
             env = self._probe_env if index == 0 and self._probe_env is not None else self._make_env(index)
             self.copies.append(EnvCopy(index, env, EpisodeSeeds(self.seed, self.worker_index, index)))
-        self._surroundings = Surroundings(self.copies[0].env, self._num_copies, self._info_keys)
+        self.surroundings = Surroundings(self.copies[0].env, self._num_copies, self._info_keys)
         self._seat()
 
     def _open_episodes(self) -> list[Episode]:
@@ -182,15 +188,15 @@ class RolloutWorker(Worker):
             self._seat()
 
     def _seat(self) -> None:
-        joined = self._surroundings.joins
-        self.roster.seat(lambda needs, group_size: self._surroundings.columns_for(needs, group_size, self._spare_env))
-        if self._surroundings.joins and not joined:
+        joined = self.surroundings.joins
+        self.roster.seat(lambda needs, group_size: self.surroundings.columns_for(needs, group_size, self._spare_env))
+        if self.surroundings.joins and not joined:
             for copy in self.copies:
                 if not copy.needs_reset:
-                    self._surroundings.recall(self.ledger, copy.index, copy.lives, copy.due)
+                    self.surroundings.recall(self.ledger, copy.index, copy.lives, copy.due)
         self._any_scripted = self.roster.any_scripted
         whole = any(state_is_whole(copy.env) for copy in self.copies)  # saved with what it last showed, not replayed
-        self._keep_raw = self._any_scripted or self._surroundings.active or whole
+        self._keep_raw = self._any_scripted or self.surroundings.active or whole
 
     @contextmanager
     def _spare_env(self) -> Iterator[tuple[Any, int]]:
@@ -281,8 +287,8 @@ class RolloutWorker(Worker):
             used = stores[0].used
             rows = slice(used - count, used) if in_order else ledger.lives.row[lives]
             actions = table.answer(0, rows, lives, explore, self._play_scripted)
-            if self._surroundings.joins:
-                self._surroundings.note_actions(ledger, lives)
+            if self.surroundings.joins:
+                self.surroundings.note_actions(ledger, lives)
             return self._codec(0).to_env(actions)  # type: ignore[no-any-return]
         flat: list[Any] = [None] * count
         which = ledger.lives.store[lives]
@@ -292,8 +298,8 @@ class RolloutWorker(Worker):
             actions = table.answer(store, ledger.lives.row[own], own, explore, self._play_scripted)
             for at, action in zip(mine.tolist(), self._codec(store).to_env(actions), strict=True):
                 flat[at] = action
-        if self._surroundings.joins:
-            self._surroundings.note_actions(ledger, lives)
+        if self.surroundings.joins:
+            self.surroundings.note_actions(ledger, lives)
         return flat
 
     def _codec(self, store: int) -> Any:
@@ -331,7 +337,7 @@ class RolloutWorker(Worker):
 
         obs_rows, payments, regular_copies = self._obs, self._payments, self._regular_copies
         target = self._target if self._target > -1 and not self._complete else FOREVER
-        states = self._surroundings.global_state
+        states = self.surroundings.global_state
         keep_raw = self._keep_raw
         step_hooks = self._callbacks.get("on_episode_step", ())
         for copy, result in zip(group, results):
@@ -421,13 +427,12 @@ class RolloutWorker(Worker):
         except Exception as error:
             self._blame(copy, {}, error)
         self.timers["env"] += perf_counter() - started
-        copy.cascades = hasattr(copy.env, "next_call_is_decision")
-        copy.states_agents = getattr(copy.env, "agents", None) is not None
+        copy.note_members()
         self._cascading = self._cascading or copy.cascades
         for hook in self._callbacks.get("on_episode_start", ()):
             hook(episode)
         self._observe(copy, observations, infos, ())
-        if self._surroundings.global_state:
+        if self.surroundings.global_state:
             copy.global_state = read_global_state(copy.env)
 
     def _next_due(self, copy: EnvCopy, agents: tuple[Any, ...], rewards: Mapping[Any, Any]) -> bool:
@@ -456,7 +461,7 @@ class RolloutWorker(Worker):
         """What one call of ``step`` returned, in any form that the contract allows."""
         lives, episode = copy.lives, copy.episode
         pay_lives, payments = self._pay_lives, self._late_payments
-        if self._surroundings.sums:
+        if self.surroundings.sums:
             self._results.extend((lives[agent], info) for agent, info in infos.items() if info and agent in lives)
         for agent, reward in rewards.items():
             life = lives.get(agent)
@@ -608,15 +613,22 @@ class RolloutWorker(Worker):
         self.ledger.lives.agent[life] = agent
         record = seated.record and (episode.match is None or self.router.learns(agent, episode))
         try:
-            slot = self._surroundings.slot(agent)
+            slot = self.surroundings.slot(agent)
         except EnvError as error:
             self._blame(copy, {}, error)
         self._births.append((life, seated.store, seated.index, copy.index, slot, episode.episode_id, number, record))
         copy.lives[agent] = life
         self.table.begin_life(seated, life)
         if self._any_scripted and not isinstance(seated.actor, Policy):
-            self.scripted[life] = seated.actor.begin_life()
+            self.seat_player(life, seated, episode, agent, number)
         return life
+
+    def seat_player(self, life: int, seated: Seated, episode: Episode, agent: Any, number: int) -> None:
+        """Give a life its scripted player. One that may remember draws from a generator of that life's own, so that it can be replayed."""
+        player = seated.actor
+        assert isinstance(player, ScriptedPlayer)
+        rng = generator(self.seed, "player", episode.episode_id, str(agent), number) if player.remembers else seated.rng
+        self.scripted[life] = (player.begin_life(), rng)
 
     def _note_parent(self, copy: EnvCopy, life: int, parent: Any, obs: Any, final_agents: Any) -> None:
         """Link ``life`` to the row that ``parent`` has open after this call, if it has one."""
@@ -644,7 +656,7 @@ class RolloutWorker(Worker):
                 self._blame_payment(paid)
             ledger.pay(paid, rewards, self._tick[lives.env[paid]] if ledger.discounts_ticks else 0)
         if self._results:
-            self._surroundings.note_results(ledger, self._results)
+            self.surroundings.note_results(ledger, self._results)
         self._tick[[copy.index for copy in group]] = [copy.tick for copy in group]
         cut_off = self._flush_ends() if self._ends else []
         for episode, length, end in self._over:
@@ -660,9 +672,9 @@ class RolloutWorker(Worker):
             self._flush_observations(self._round_lives)
         else:
             self._round_lives = np.zeros(0, np.int64)
-        if self._surroundings.joins:
-            self._surroundings.joint_observe(ledger, [copy.index for copy in group], self._round_lives)
-            self._surroundings.joint_finals(ledger, cut_off)
+        if self.surroundings.joins:
+            self.surroundings.joint_observe(ledger, [copy.index for copy in group], self._round_lives)
+            self.surroundings.joint_finals(ledger, cut_off)
         for life, parent in self._parents:
             ledger.set_parent(life, parent)
         self._obs, self._payments, self._regular_copies = [], [], []
@@ -695,11 +707,11 @@ class RolloutWorker(Worker):
         if self._any_scripted:
             for life in ended:
                 self.scripted.pop(life, None)
-        if not self._surroundings.joins:
+        if not self.surroundings.joins:
             return []
         finished = {id(episode) for episode, _, _ in self._over}
         over = {copy.index for copy, episode in zip(copies, episodes, strict=True) if id(episode) in finished}
-        return self._surroundings.joint_ends(ledger, list(zip(ended, flags, final_rows.tolist(), strict=True)), over)
+        return self.surroundings.joint_ends(ledger, list(zip(ended, flags, final_rows.tolist(), strict=True)), over)
 
     def _flush_observations(self, lives: Ints) -> None:
         ledger = self.ledger
@@ -740,7 +752,7 @@ class RolloutWorker(Worker):
         if ends is not None:
             self._write_final_masks(store, rows, ends)
         self.table.note_state(store, rows, lives)
-        if self._surroundings.active:
+        if self.surroundings.active:
             table = self.ledger.lives
             infos: list[Any]
             if ends is None:
@@ -751,7 +763,7 @@ class RolloutWorker(Worker):
                 over = {id(episode) for episode, _, _ in self._over}
                 infos = [_final_info(end) for end in ends]
                 states = [end[0].final_global_state if id(end[1]) in over else end[0].global_state for end in ends]
-            self._surroundings.write(self.ledger, store, rows, lives, infos, states)
+            self.surroundings.write(self.ledger, store, rows, lives, infos, states)
 
     def _write_masks(self, store: int, rows: slice, masks: list[Any]) -> None:
         column = self.ledger.stores[store].columns["action_mask"]
@@ -816,7 +828,7 @@ class RolloutWorker(Worker):
         else:
             trace = "".join(traceback.format_exception(error)).rstrip()
             located = EnvError(f"{trace}\n\nThe environment raised the error above in {where}{shown}.")
-        if isinstance(located, EnvError):
+        if isinstance(located, EnvError) and self._keep_logs:
             located.capsule = capsule(copy, actions, error)
         raise located from error
 
@@ -864,13 +876,12 @@ class RolloutWorker(Worker):
         copy.episode = episode
         copy.tick = copy.idle_ticks = copy.zero_tick_calls = 0
         copy.lives, copy.seen, copy.log, copy.needs_reset = {}, set(), [], False
-        copy.cascades = hasattr(copy.env, "next_call_is_decision")
-        copy.states_agents = getattr(copy.env, "agents", None) is not None
         if copy.options is None:
             observations, infos = copy.env.reset(seed=episode.seed)
         else:
             observations, infos = copy.env.reset(seed=episode.seed, options=copy.options)
-        if self._surroundings.global_state:
+        copy.note_members()
+        if self.surroundings.global_state:
             copy.global_state = read_global_state(copy.env)
         self._regular = False
         self._observe(copy, observations, infos, ())
@@ -881,16 +892,20 @@ class RolloutWorker(Worker):
                 return f"at call {len(copy.log) + 1} {sorted(map(str, copy.due))} were due; the recording has {sorted(map(str, actions))}"
             for agent, life in zip(copy.due, copy.due_lives, strict=True):
                 self.ledger.stores[int(table.store[life])].acted[table.row[life]] = True
-                player = self.scripted.get(life)
-                if player is not None:  # its answer is in the recording; it is asked so that it remembers
-                    player(*_scripted_view(copy, agent), np.random.default_rng(0))
+                seated = self.table.by_index[int(table.policy[life])]
+                if isinstance(seated.actor, ScriptedPlayer) and seated.actor.remembers:
+                    play, rng = self.scripted[life]  # its answer is in the recording; it is asked so that it remembers
+                    answer = play(*_scripted_view(copy, agent), rng)
+                    if not seated.actor.action.same(answer, actions[agent]):
+                        who = f"at call {len(copy.log) + 1} player {seated.policy_id!r}"
+                        return f"{who} answered {answer!r}; the recording has {actions[agent]!r}"
             copy.log.append(actions)
             observations, rewards, terminateds, truncateds, infos = copy.env.step(actions)
             self._regular = False
             self._take_in(copy, observations, rewards, terminateds, truncateds, infos, getattr(copy.env, "elapsed_ticks", 1))
             if copy.needs_reset:
                 return f"it ended at call {len(copy.log)}; the recording goes on"
-            if self._surroundings.global_state:
+            if self.surroundings.global_state:
                 copy.global_state = read_global_state(copy.env)
             self._flush([copy])
         return ""
@@ -920,7 +935,7 @@ class RolloutWorker(Worker):
                 copy.lives = {}
                 copy.due, copy.due_lives = (), []
                 copy.needs_reset = True
-                self._surroundings.forget(copy.index)
+                self.surroundings.forget(copy.index)
         self.ledger.forget_rows()
 
     def close(self) -> None:

@@ -390,6 +390,11 @@ class ActionCodec:
             raise EnvError(f"action {action!r} is not in {self.space} ({error}).") from error
         return row.reshape(self.shape)
 
+    def same(self, one: Any, other: Any) -> bool:
+        """Whether two environment actions are played alike (a Box is clipped first)."""
+        rows = [self.from_env(self.to_env(self.from_env(action)[None])[0]) for action in (one, other)]
+        return bool(np.array_equal(rows[0], rows[1]))
+
     # -- masks
 
     def flat_mask(self, mask: Any) -> NDArray[np.bool_]:

@@ -22,7 +22,7 @@ from marl.episode import Episode, make_eps_id
 from marl.errors import ConfigError, EnvError, MarlError, MaskError, Problem, RunError
 from marl.ledger import TERMINATED, TRUNCATED, Ints
 from marl.policy import ColumnSpec, Discount
-from marl.resume import episode_from, episode_state, policies_state, policy_map, restore_policies
+from marl.resume import episode_from, episode_state, policies_state, policy_map, restore_policies, store_map
 from marl.roster import Columns
 from marl.router import Router
 from marl.seeding import EpisodeSeeds
@@ -509,7 +509,7 @@ class VectorRolloutWorker(Worker):
             self._seat(self.env.reset(seed=np.zeros(self.env.num_envs, np.int64)))
             self.env.set_state(state["env"])
         restore_policies(self.table, state["policies"])
-        self.ledger.load_state_dict(state["ledger"], policy_map(self.table, state["policies"]))
+        self.ledger.load_state_dict(state["ledger"], policy_map(self.table, state["policies"]), store_map(self.table, state["policies"]))
         for mine, saved in zip(self.table.recurrent_state, state["recurrent"], strict=False):
             mine.update({name: np.array(leaf) for name, leaf in saved.items()})
         self._episodes = [episode_from(one) for one in state["episodes"]]

@@ -78,11 +78,16 @@ class Evidence:
     fragments: list[Fragment] = field(default_factory=list)
 
 
-def make_sampler(case: Case, envs: list[ScriptedEnv]) -> Any:
+def make_sampler(
+    case: Case,
+    envs: list[ScriptedEnv],
+    env_class: type[ScriptedEnv] = ScriptedEnv,
+    vector_class: type[ScriptedVectorEnv] = ScriptedVectorEnv,
+) -> Any:
     """The sampler under test; the copies that it makes are appended to ``envs``."""
 
     def create(context: Any) -> ScriptedEnv:
-        env = ScriptedEnv(case.world, context if isinstance(context, int) else context.vector_index)
+        env = env_class(case.world, context if isinstance(context, int) else context.vector_index)
         envs.append(env)
         return env
 
@@ -109,7 +114,7 @@ def make_sampler(case: Case, envs: list[ScriptedEnv]) -> Any:
     }
     if not case.arrays:
         return RolloutWorker(make_env=create, envs_per_worker=case.copies, **given)  # type: ignore[arg-type]
-    env = ScriptedVectorEnv(case.world, case.copies)
+    env = vector_class(case.world, case.copies)
     envs += env.copies
     return VectorRolloutWorker(env=env, **given)
 
