@@ -1,4 +1,4 @@
-"""A run's directory (``runs/<name>/``, or without a name ``runs/<environment>-<time>/``): ``config.yaml``, ``progress.csv``, event files, ``checkpoints/``."""
+"""A run's directory: ``runs/<name>/``, or without a name ``runs/<environment>-<time>/``; and what lies in it."""
 
 from __future__ import annotations
 
