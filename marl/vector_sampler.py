@@ -112,6 +112,7 @@ class VectorRolloutWorker(Worker):
         self._idle = np.zeros(count, np.int64)
         self._global_state = False
         self._critic = False
+        self._shapes: dict[str, tuple[int, ...]] = {}  # of what the environment gives beside observations
 
     # ------------------------------------------------------------------ policies
 
@@ -123,7 +124,10 @@ class VectorRolloutWorker(Worker):
             self._seat(None)
 
     def _seat(self, step: VectorStep | None) -> None:
-        self.roster.seat(lambda needs, _: self._columns_for(needs, step))
+        for name, front in (("global_state", 1), ("critic_obs", 2)):
+            if step is not None and getattr(step, name) is not None:
+                self._shapes[name] = tuple(getattr(step, name).shape[front:])
+        self.roster.seat(lambda needs, _: self._columns_for(needs))
         if self.roster.any_scripted:
             raise ConfigError(
                 [
@@ -135,7 +139,7 @@ class VectorRolloutWorker(Worker):
                 ]
             )
 
-    def _columns_for(self, needs: frozenset[str], step: VectorStep | None) -> tuple[Columns, Columns, Columns]:
+    def _columns_for(self, needs: frozenset[str]) -> tuple[Columns, Columns, Columns]:
         refused = sorted(needs & {*JOINT_COLUMNS, *MEMBER_OBSERVED, *MEMBER_PAID})
         if refused:
             wrong = f"an array-native environment gives no {', '.join(refused)}"
@@ -143,10 +147,9 @@ class VectorRolloutWorker(Worker):
         observed: dict[str, ColumnSpec] = {}
         for name in ("global_state", "critic_obs"):
             if name in needs:
-                value = None if step is None else getattr(step, name)
-                if value is None:
+                if name not in self._shapes:
                     raise EnvError(f"{type(self.env).__name__} gives no VectorStep.{name}, which an algorithm of this run needs.")
-                observed[name] = (value.shape[1 if name == "global_state" else 2 :], _FLOAT32)
+                observed[name] = (self._shapes[name], _FLOAT32)
         self._global_state = self._global_state or "global_state" in observed
         self._critic = self._critic or "critic_obs" in observed
         return observed, {}, {f"infos/{key}": ((), _FLOAT64) for key in self._info_keys}
@@ -485,8 +488,9 @@ class VectorRolloutWorker(Worker):
             "counts": list(self._counts),
             "env": self.env.get_state() if self._episodes and hasattr(self.env, "get_state") else None,
         }
+        state["open"] = len(self._episodes)
         if state["env"] is None:
-            return {**state, "open": len(self._episodes)}
+            return state
         return {
             **state,
             "episodes": [episode_state(episode) for episode in self._episodes],
@@ -500,15 +504,16 @@ class VectorRolloutWorker(Worker):
         self.match_state = state["match_state"]
         self.router.load_state_dict(state["router"])
         self._counts = [int(count) for count in state["counts"]]
-        if state["env"] is None:
+        if state["policies"]:  # they were seated, so they have drawn
+            with self.streams:
+                self._seat(self.env.reset(seed=np.zeros(self.env.num_envs, np.int64)))
             restore_policies(self.table, state["policies"])
+        reason = self._why_lost(state)
+        if state["env"] is None or reason:
             self.streams.load_state_dict(state["streams"])
-            reason = f"{type(self.env).__name__} has no get_state()/set_state(), so its open episodes begin anew"
-            return [reason] * int(state["open"])
+            return [f"{type(self.env).__name__}: {reason}, so its open episodes begin anew"] * int(state["open"])
         with self.streams:
-            self._seat(self.env.reset(seed=np.zeros(self.env.num_envs, np.int64)))
             self.env.set_state(state["env"])
-        restore_policies(self.table, state["policies"])
         self.ledger.load_state_dict(state["ledger"], policy_map(self.table, state["policies"]), store_map(self.table, state["policies"]))
         for mine, saved in zip(self.table.recurrent_state, state["recurrent"], strict=False):
             mine.update({name: np.array(leaf) for name, leaf in saved.items()})
@@ -518,6 +523,13 @@ class VectorRolloutWorker(Worker):
             getattr(self, f"_{name}")[:] = state[name]
         self.streams.load_state_dict(state["streams"])
         return []
+
+    def _why_lost(self, state: Mapping[str, Any]) -> str:
+        if not hasattr(self.env, "get_state"):
+            return "it has no get_state()/set_state()"
+        seats = [seat[0] for episode in state.get("episodes", ()) for _, seat in episode["seats"]]
+        missing = next((policy_id for policy_id in seats if policy_id not in self.table.by_id), None)
+        return "" if missing is None else f"policy {missing!r} is no longer there"
 
     # ------------------------------------------------------------------ for users' hands
 

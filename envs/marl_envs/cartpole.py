@@ -214,6 +214,14 @@ class VectorCartPole:
             final_global_state=final_global_state,
         )
 
+    def get_state(self) -> dict[str, Any]:
+        """All copies' open episodes. Their generators are not in it: every episode is begun with a seed."""
+        return {"poles": self._poles.copy(), "standing": self._standing.copy(), "steps": self._steps.copy()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on where :meth:`get_state` was called."""
+        self._poles[:], self._standing[:], self._steps[:] = state["poles"], state["standing"], state["steps"]
+
     def close(self) -> None:
         """Nothing is held."""
 

@@ -147,6 +147,14 @@ class VectorMatrixGame:
         answer.elapsed_ticks = active.astype(np.int64)
         return answer
 
+    def get_state(self) -> dict[str, Any]:
+        """All copies' open episodes."""
+        return {"seen": self._seen.copy(), "round": self._round.copy()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on where :meth:`get_state` was called."""
+        self._seen[:], self._round[:] = state["seen"], state["round"]
+
     def close(self) -> None:
         """Nothing is held."""
 

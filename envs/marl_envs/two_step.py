@@ -121,6 +121,14 @@ class VectorTwoStep:
         answer.elapsed_ticks = active.astype(np.int64)
         return answer
 
+    def get_state(self) -> dict[str, Any]:
+        """All copies' open episodes."""
+        return {"place": self._place.copy()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on where :meth:`get_state` was called."""
+        self._place[:] = state["place"]
+
     def close(self) -> None:
         """Nothing is held."""
 

@@ -27,7 +27,8 @@ def differences(left: Any, right: Any, where: str = "") -> list[str]:
     if dataclasses.is_dataclass(left) and not isinstance(left, type):
         left, right = vars(left), vars(right)
     if isinstance(left, np.ndarray):
-        same = isinstance(right, np.ndarray) and left.dtype == right.dtype and left.shape == right.shape and left.tobytes() == right.tobytes()
+        same = isinstance(right, np.ndarray) and (left.dtype, left.shape) == (right.dtype, right.shape)
+        same = same and left.tobytes() == right.tobytes()
         return [] if same else [f"{where}: {left!r} | {right!r}"]
     if isinstance(left, dict):
         if not isinstance(right, dict) or set(left) != set(right):

@@ -66,6 +66,11 @@ class SeededVectorEnv(ScriptedVectorEnv):
         super().__init__(world, num_envs)
         self.copies = [SavingEnv(world, copy) for copy in range(num_envs)]
 
+    def reset(self, *, seed: NDArray[np.int64] | None = None, mask: NDArray[np.bool_] | None = None) -> VectorStep:
+        if seed is not None and not seed.any():  # a look at the arrays' forms
+            seed = np.array([EpisodeSeeds(RUN_SEED, 0, copy)[0] for copy in range(self.num_envs)], np.int64)
+        return super().reset(seed=seed, mask=mask)
+
 
 class SavingVectorEnv(SeededVectorEnv):
     """Array-native, with ``get_state`` and ``set_state``."""
@@ -86,8 +91,3 @@ class SavingVectorEnv(SeededVectorEnv):
         self._arrays.acting[:] = state["acting"]
         for mine, saved in zip((*self._obs, *self._masks), (*state["obs"], *state["masks"]), strict=True):
             mine[:] = saved
-
-    def reset(self, *, seed: NDArray[np.int64] | None = None, mask: NDArray[np.bool_] | None = None) -> VectorStep:
-        if seed is not None and not seed.any():  # a look at the arrays' forms
-            seed = np.array([EpisodeSeeds(RUN_SEED, 0, copy)[0] for copy in range(self.num_envs)], np.int64)
-        return super().reset(seed=seed, mask=mask)
