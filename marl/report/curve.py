@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from marl.report.loggers import STEP
-from marl.report.progress import results_of, telling
+from marl.report.progress import Result, results_of, telling
 
 Line = tuple[str, str, list[float]]  # label, matplotlib's line style, values
 MOST_RESULTS = 4
@@ -42,6 +42,8 @@ def panels_of(columns: Mapping[str, list[float]], learned: Sequence[str] = ()) -
     panels = [("return", returns), ("games in evaluation", results)]
     if results and len(values) <= 1:
         panels = panels[1:]
+    elif all(policy == opponents for policy, opponents, *_ in _told(columns, learned)):
+        panels = panels[:1]  # a team: nobody wins against anybody
     return [(title, lines) for title, lines in panels if lines]
 
 
@@ -54,14 +56,17 @@ def _returns(columns: Mapping[str, list[float]]) -> list[Line]:
 
 def _results(columns: Mapping[str, list[float]], learned: Sequence[str]) -> list[Line]:
     lines: list[Line] = []
-    wins = {name: 0.0 for name in columns if name.startswith("evaluation/policies/") and name.endswith("/win_rate")}
-    for policy, opponents, seat, *_ in telling(results_of(wins, "evaluation/"), learned)[:MOST_RESULTS]:
+    for policy, opponents, seat, *_ in _told(columns, learned)[:MOST_RESULTS]:
         stem = f"evaluation/policies/{policy}/vs/{opponents}/{seat}"
         won = columns[f"{stem}/win_rate"]
         drawn = columns.get(f"{stem}/draw_rate", [0.0] * len(won))
         label = f"{policy} as {seat} against {opponents}"
         lines += [(f"{label} wins", "-", won), (f"{label} loses", ":", [1 - win - draw for win, draw in zip(won, drawn)])]
     return lines
+
+
+def _told(columns: Mapping[str, list[float]], learned: Sequence[str]) -> list[Result]:
+    return telling(results_of(dict.fromkeys(columns, 0.0), "evaluation/"), learned)
 
 
 def write_curve(progress: str | Path, target: str | Path, learned: Sequence[str] = ()) -> Path | None:

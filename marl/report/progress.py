@@ -72,7 +72,7 @@ def progress_of(metrics: Mapping[str, Any], stop: Mapping[str, float], learned: 
         return_count=int(metrics.get("episode_return_count", 0)),
         evaluated=metrics.get("evaluation/episode_return_mean"),
         returns=tuple(policies) if len(policies) > 1 else (),
-        results=tuple(telling(results_of(metrics, "evaluation/"), learned)),
+        results=tuple(results_told(metrics, "evaluation/", learned)),
         shares=tuple(shares),
     )
 
@@ -113,6 +113,16 @@ def telling(results: Iterable[Result], learned: Sequence[str]) -> list[Result]:
     """The results that tell something: of learned policies, against others (against themselves only if there is nothing else)."""
     mine = [one for one in results if not learned or one[0] in learned]
     return [one for one in mine if one[1] != one[0]] or mine
+
+
+def results_told(metrics: Mapping[str, Any], prefix: str, learned: Sequence[str]) -> list[Result]:
+    """What to tell of who beat whom.
+
+    A policy that sits in all seats of a game whose sum of returns changes from episode to episode is a team: nobody beats anybody.
+    """
+    results = telling(results_of(metrics, prefix), learned)
+    shared_out = metrics.get(f"{prefix}episode_return_min") == metrics.get(f"{prefix}episode_return_max")
+    return results if shared_out or any(opponents != policy for policy, opponents, *_ in results) else []
 
 
 def duration(seconds: float) -> str:

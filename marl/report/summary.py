@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from marl.report.progress import Progress, Result, duration, progress_of, results_of, short, stop_values, telling
+from marl.report.progress import Progress, Result, duration, progress_of, results_told, short, stop_values
 
 
 def results_lines(results: Sequence[Result]) -> list[str]:
@@ -57,13 +57,13 @@ def summary(
     """
     progress = progress_of(metrics, stop or {})
     lines = [_first_line(progress, metrics)]
-    against = telling(results_of(metrics, "evaluation/"), learned)
+    against = results_told(metrics, "evaluation/", learned)
+    how = "" if explore is None else " (exploring)" if explore else " (greedy)"
     if against:
-        how = "" if explore is None else " (exploring)" if explore else " (greedy)"
         lines += ["", f"in evaluation{how}:", *(f"  {line}" for line in results_lines(against))]
     elif "evaluation/episode_return_mean" in metrics:
         count = int(metrics.get("evaluation/episode_return_count", 0))
-        lines += ["", f"in evaluation: return {short(metrics['evaluation/episode_return_mean'])} over {count} episodes"]
+        lines += ["", f"in evaluation{how}: return {short(metrics['evaluation/episode_return_mean'])} over {count} episodes"]
     lines.append("")
     if checkpoint is not None:
         lines.append(f"checkpoint   {shown_path(checkpoint)}")
@@ -107,7 +107,7 @@ def judgement_lines(metrics: Mapping[str, Any], learned: Sequence[str] = ()) -> 
     for kind in ("policies", "agents"):
         names = [name for name in metrics if name.startswith(f"{kind}/") and name.endswith("/return_mean") and name.count("/") == 2]
         lines += [f"  {kind[:-1] if kind == 'agents' else 'policy'} {name.split('/')[1]}: {short(metrics[name])}" for name in names]
-    return lines + results_lines(telling(results_of(metrics), learned))
+    return lines + results_lines(results_told(metrics, "", learned))
 
 
 def marl_command() -> str:

@@ -236,6 +236,17 @@ def test_short_numbers(value, text):
     assert short(value) == text
 
 
+def test_a_team_has_no_winners():
+    alone = {"evaluation/policies/a/vs/a/x/win_rate": 0.25, "evaluation/episode_return_mean": 4.0, "evaluation/episode_return_count": 9}
+    team = METRICS | alone | {"evaluation/episode_return_min": 3.0, "evaluation/episode_return_max": 5.0}
+    assert progress_of(team, {}).results == ()
+    assert summary(team, checkpoint=None, run=None, explore=False).splitlines()[2:] == [
+        "in evaluation (greedy): return 4.00 over 9 episodes"
+    ]
+    rivals = METRICS | alone | {"evaluation/episode_return_min": 0.0, "evaluation/episode_return_max": 0.0}
+    assert [one[:3] for one in progress_of(rivals, {}).results] == [("a", "a", "x")]
+
+
 def test_the_last_words(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = summary(
@@ -311,6 +322,8 @@ def test_what_the_curve_shows():
     returns = {"episode_return_mean": [1.0, 2.0], "policies/a/return_mean": [0.5, 1.0], "policies/b/return_mean": [0.5, 1.0]}
     lines = [("training", "-", [1.0, 2.0]), ("a", "-", [0.5, 1.0]), ("b", "-", [0.5, 1.0])]
     assert panels_of(returns | judged, ["a"]) == [("return", lines), ("games in evaluation", wins_and_losses)]
+    team = {"episode_return_mean": [1.0, 2.0], "evaluation/policies/a/vs/a/x/win_rate": [0.1, 0.2]}
+    assert panels_of(team, ["a"]) == [("return", [("training", "-", [1.0, 2.0])])]
     assert panels_of({"episode_return_mean": [5.0], "policies/a/return_mean": [5.0]}) == [("return", [("training", "-", [5.0])])]
 
 
