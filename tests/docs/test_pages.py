@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import ROOT, forget_modules, run_page
+from tests.docs.pages import ROOT, forget_modules, run_page, told
 
 PAGES = ["README.md", "docs/concepts.md", "docs/your-own-game.md", "docs/self-play.md", "docs/migrating-from-rllib.md"]
 
@@ -30,3 +30,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_runs(page: str, folder: Path) -> None:
     run_page(ROOT / page, folder)
+
+
+def test_what_a_page_tells_is_held_against_what_was_printed() -> None:
+    told("a … c\nd", "x\na b c\ny\nd\n", "here")
+    for text in ("a", "d\na b c", "a … c\na … c"):
+        with pytest.raises(AssertionError, match="which was not printed"):
+            told(text, "x\na b c\ny\nd\n", "here")
