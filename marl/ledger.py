@@ -575,10 +575,16 @@ class Ledger:
 def row_hash(
     columns: Mapping[str, NDArray[Any]], rewards: NDArray[np.float64], flags: NDArray[Any], decision: NDArray[Any]
 ) -> NDArray[np.uint64]:
-    """One number ``[n]`` for each row's observations, masks, reward and flags, weighted by the decision's place in its life."""
+    """One number ``[n]`` for each row's observations, masks, reward and flags, weighted by the decision's place in its life.
+
+    A mask that allows everything adds nothing: a store's mask column may come after its first rows have shipped.
+    """
     total = rewards.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + flags.astype(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
-    for place, name in enumerate(sorted(columns)):
-        block = np.ascontiguousarray(columns[name]).reshape(len(rewards), -1).view(np.uint8)
+    blocks = [columns[name] for name in sorted(columns) if name != "action_mask"]
+    if "action_mask" in columns:
+        blocks.append(~columns["action_mask"])
+    for place, column in enumerate(blocks):
+        block = np.ascontiguousarray(column).reshape(len(rewards), -1).view(np.uint8)
         width = 8 if block.shape[1] % 8 == 0 else 4 if block.shape[1] % 4 == 0 else 1
         words = block.view({8: np.uint64, 4: np.uint32, 1: np.uint8}[width])
         weights = np.arange(1, words.shape[1] + 1, dtype=np.uint64) * np.uint64(0xD6E8FEB86659FD93) + np.uint64(2 * place + 1)

@@ -117,6 +117,8 @@ def worker_state(worker: RolloutWorker) -> dict[str, Any]:
 def _copy_state(copy: EnvCopy) -> dict[str, Any]:
     state: dict[str, Any] = {name: getattr(copy, name) for name in _COPY_FIELDS}
     if copy.needs_reset:
+        if copy.episode_count and hasattr(copy.env, "get_state"):
+            state["memory"] = copy.env.get_state()  # what lasts beyond an episode
         return state
     state["episode"] = episode_state(copy.episode)
     state["lives"] = [[agent, life] for agent, life in copy.lives.items()]
@@ -180,6 +182,8 @@ def restore_worker(worker: RolloutWorker, state: Mapping[str, Any]) -> list[str]
             for name in _COPY_FIELDS:
                 setattr(copy, name, saved[name])
             if copy.needs_reset:
+                if "memory" in saved:
+                    copy.env.set_state(saved["memory"])
                 continue
             try:
                 reason = _restore_copy(worker, copy, saved, state["ledger"])
@@ -191,6 +195,8 @@ def restore_worker(worker: RolloutWorker, state: Mapping[str, Any]) -> list[str]
             if reason:
                 lost.append(f"copy {copy.index} of worker {worker.worker_index}, episode {saved['episode']['episode_id']}: {reason}")
                 dropped.append(copy.index)
+                if "memory" in saved:  # what the wrappers remembered before the episode that is lost
+                    copy.env.set_state(saved["memory"])
     worker.ledger.load_state_dict(state["ledger"], policy_map(worker.table, state["policies"]), store_map(worker.table, state["policies"]))
     for mine, saved in zip(worker.table.recurrent_state, state["recurrent"], strict=False):
         for name, leaf in saved.items():

@@ -71,6 +71,7 @@ class RandomGame:
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         self.rng = np.random.default_rng([self.script, seed or 0])
         self.call, self.sum, self.received = 0, 0, []
+        self.elapsed_ticks, self.next_call_is_decision = 1, False
         self.alive = {agent for agent in AGENTS if self.rng.random() < 0.6}
         self.seen = set(self.alive)
         self._tell_agents()

@@ -34,10 +34,13 @@ class Said:
 
 
 class Crowd:
-    """``env`` with a global state, critics' observations and the scalar infos ``speed`` and ``luck``; ``episodes`` is the transcript."""
+    """``env`` with a global state, critics' observations and the scalar infos ``speed`` and ``luck``; ``episodes`` is the transcript.
 
-    def __init__(self, env: Any, place: int = 0) -> None:
-        self.env, self.place = env, place
+    Episodes are counted, or with ``by_seed`` numbered by their seeds, so that two objects say the same of one.
+    """
+
+    def __init__(self, env: Any, place: int = 0, *, by_seed: bool = False) -> None:
+        self.env, self.place, self.by_seed = env, place, by_seed
         self.possible_agents = list(env.possible_agents)
         self.observation_spaces = {agent: agent_spaces(env, agent)[0] for agent in self.possible_agents}
         self.action_spaces = {agent: agent_spaces(env, agent)[1] for agent in self.possible_agents}
@@ -56,6 +59,7 @@ class Crowd:
     def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
         observations, infos = self.env.reset(seed=seed, options=options)
         self.episodes.append([])
+        self._number = (seed or 0) % 97 if self.by_seed else len(self.episodes) - 1 - self.num_looked_at
         return self._note({}, (observations, {}, {}, {}, infos))[::4]
 
     def step(self, actions: dict[Any, Any], /) -> Any:
@@ -63,7 +67,7 @@ class Crowd:
 
     def _note(self, actions: dict[Any, Any], said: Any) -> Any:
         observations, rewards, terminateds, truncateds, infos = said
-        number, call = len(self.episodes) - 1 - self.num_looked_at, len(self.episodes[-1])
+        number, call = self._number, len(self.episodes[-1])
         self._state[:] = self.place, number, call
         infos = {agent: dict(info) for agent, info in infos.items()}
         named = [*observations, *(agent for table in (terminateds, truncateds) for agent in table if agent != "__all__")]
