@@ -51,8 +51,8 @@ def commands(block: Block) -> list[tuple[str, int]]:
     return [(_CODE.sub("", line).strip(), int(code.group(1)) if (code := _CODE.search(line)) else 0) for line in found]
 
 
-def run_page(path: Path, folder: Path) -> None:
-    """Follow the page ``path`` in ``folder``, which is the current directory and stands on the import path."""
+def run_page(path: Path, folder: Path) -> dict[str, Any]:
+    """Follow the page ``path`` in ``folder``, the current directory, which stands on the import path; return the names that its programs gave."""
     names: dict[str, Any] = {"__name__": "docs"}
     printed = ""
     for block in blocks(path):
@@ -66,6 +66,7 @@ def run_page(path: Path, folder: Path) -> None:
             printed = "".join(run_command(line, code) for line, code in commands(block))
         elif block.language == "text":
             told(block.text, printed, where)
+    return names
 
 
 def run_command(line: str, code: int) -> str:
