@@ -210,7 +210,7 @@ class Ledger:
 
     Attributes:
         discounts_ticks: some policy asks for ``rewards_discounted``; otherwise :meth:`pay` reads no ticks.
-        hashing: keep a running hash of every life's shipped rows, against which a replayed episode is held.
+        hashing: keep a running hash of every life's closed rows, against which a replayed episode is held.
     """
 
     def __init__(self, layouts: Sequence[Layout] = (), discounts: Sequence[Discount] = ()) -> None:
@@ -218,6 +218,7 @@ class Ledger:
         self.stores: list[Store] = [Store(layout) for layout in layouts]
         self.discounts: list[Discount] = list(discounts)
         self.hashing = False
+        self._past = Past()
         self._refresh_discounts()
 
     def add_store(self, layout: Layout) -> int:
@@ -383,6 +384,7 @@ class Ledger:
     def clear(self) -> None:
         """Forget every row and life."""
         self.lives = Lives()
+        self._past = Past()
         for store in self.stores:
             store.used = 0
 
@@ -398,6 +400,7 @@ class Ledger:
                 "parent_agent": list(lives.parent_agent),
                 "free": np.array(lives.free, np.int64),
             },
+            "past": self._past.state_dict(),
             "stores": [
                 {
                     "columns": {name: column[: store.used].copy() for name, column in store.columns.items()},
@@ -422,6 +425,7 @@ class Ledger:
         lives.parent_agent = [tuple(agent) if isinstance(agent, list) else agent for agent in saved["parent_agent"]]
         lives.free = np.asarray(saved["free"]).tolist()
         lives.ended = []
+        self._past.load_state_dict(state["past"])
         for life in np.flatnonzero(lives.row >= 0).tolist():
             if int(lives.policy[life]) in policies:
                 index, store, recorded = policies[int(lives.policy[life])]
@@ -433,6 +437,10 @@ class Ledger:
             if old in stores:
                 self.stores[stores[old]].load(rows)
 
+    def past(self, env: int, eps_id: int) -> int:
+        """One number for the lives of an open episode that have ended (and shipped)."""
+        return self._past.of(env, eps_id)
+
     # ------------------------------------------------------------------ what leaves
 
     def ship(self) -> dict[int, SampleBatch]:
@@ -441,6 +449,8 @@ class Ledger:
         for store in self.stores:
             if store.used:
                 self._ship_store(store, batches)
+        if self.hashing and self.lives.ended:
+            self._past.take(self.lives)
         self.lives.recycle()
         return batches
 
@@ -451,6 +461,8 @@ class Ledger:
         current = table.row[life] == np.arange(used)
         closed = store.acted[:used] & ~current
         if not table.record.all():
+            if self.hashing:
+                self._hash_unrecorded(store, np.flatnonzero(closed & ~table.record[life]))
             closed &= table.record[life]
         index = np.flatnonzero(closed)
         if index.size:
@@ -515,7 +527,7 @@ class Ledger:
             pieces[f"bootstrap_{name}"] = value
 
         if self.hashing:
-            seen = {name: columns[name] for name in store.layout.observed if name.startswith(("obs", "action_mask"))}
+            seen = _seen(store, columns)
             table.hash[of_piece] += np.add.reduceat(row_hash(seen, columns["rewards"], terminateds + 2 * truncateds, decision), starts)
 
         policy_of_piece = table.policy[of_piece]
@@ -523,6 +535,13 @@ class Ledger:
         for start, stop in zip(cuts.tolist(), [*cuts[1:].tolist(), len(of_piece)], strict=True):
             which = int(policy_of_piece[start])
             batches[which] = self._cut(which, columns, pieces, offsets, of_piece, start, stop)
+
+    def _hash_unrecorded(self, store: Store, rows: Ints) -> None:
+        """A replayed episode is held against what all its agents saw, not only those who learn."""
+        if rows.size:
+            seen = _seen(store, {name: column[rows] for name, column in store.columns.items()})
+            hashes = row_hash(seen, store.columns["rewards"][rows], np.zeros(len(rows), bool), store.tick[rows])
+            np.add.at(self.lives.hash, store.life[rows], hashes)
 
     def _blame_reward(self, rewards: NDArray[np.float64], life: Ints, decision: Ints) -> NoReturn:
         at = int(np.flatnonzero(~np.isfinite(rewards))[0])
@@ -570,6 +589,43 @@ class Ledger:
             pieces if whole else {name: column[start:stop] for name, column in pieces.items()},
             tuple(agents),
         )
+
+
+class Past:
+    """For every copy, one number of the lives of its newest episode that have ended."""
+
+    def __init__(self) -> None:
+        self._episode = np.full(1, -1, np.int64)
+        self._hash = np.zeros(1, np.uint64)
+
+    def take(self, lives: Lives) -> None:
+        """The lives that ended, just before they are recycled."""
+        gone = np.array(lives.ended, np.int64)
+        env, episode = lives.env[gone], lives.eps_id[gone]
+        missing = int(env.max()) + 1 - len(self._hash)
+        if missing > 0:
+            self._episode = np.append(self._episode, np.full(missing, -1, np.int64))
+            self._hash = np.append(self._hash, np.zeros(missing, np.uint64))
+        before = self._episode.copy()
+        np.maximum.at(self._episode, env, episode)
+        self._hash[self._episode != before] = 0
+        newest = episode == self._episode[env]
+        weight = 2 * lives.number[gone].astype(np.uint64) + np.uint64(1)
+        np.add.at(self._hash, env[newest], (lives.hash[gone] * weight)[newest])
+
+    def of(self, env: int, episode: int) -> int:
+        """The number of one copy's episode; 0 where no life of it has ended."""
+        return int(self._hash[env]) if env < len(self._hash) and self._episode[env] == episode else 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"episode": self._episode.copy(), "hash": self._hash.copy()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._episode, self._hash = np.array(state["episode"], np.int64), np.array(state["hash"], np.uint64)
+
+
+def _seen(store: Store, columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {name: columns[name] for name in store.layout.observed if name.startswith(("obs", "action_mask"))}
 
 
 def row_hash(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from marl.episode import Episode
-from marl.ledger import Ledger
+from marl.ledger import Ledger, Past
 from marl.players import ScriptedPlayer
 from marl.router import Match
 from marl.seeding import generator_state, set_generator_state
@@ -320,6 +320,14 @@ def _compare(ledger: Ledger, copy: EnvCopy, saved: Mapping[str, Any], state: Map
                 then = state["stores"][int(old["store"][life])]["columns"][name][int(old["row"][life])]
                 if np.asarray(now).tobytes() != np.asarray(then).tobytes():
                     return f"agent {agent!r}: its last observation differs from the recording"
+    then = Past()
+    then.load_state_dict(state["past"])
+    if ledger.past(copy.index, copy.episode.episode_id) != then.of(copy.index, copy.episode.episode_id):
+        return "what those saw and were paid whose lives ended differs from the recording"
+    again, recorded = episode_state(copy.episode), saved["episode"]
+    for name in ("returns", "uncredited", "uncredited_counts", "life_counts"):
+        if sorted(again[name], key=repr) != sorted((list(pair) for pair in recorded[name]), key=repr):
+            return f"after replaying, the episode's {name} are {again[name]}; they were {recorded[name]}"
     return ""
 
 
