@@ -22,7 +22,7 @@ def replay(
 
     [bold]Examples[/bold]
 
-    marl replay runs/my_game-20250101-120000/crashes/crash_000001
+    marl replay runs/my_game-20250101-120000/crashes/crash_000001 --trust my_game
 
     marl replay runs/my_game-20250101-120000/crashes/crash_000001 --run-file run.yaml
     """

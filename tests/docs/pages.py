@@ -1,8 +1,9 @@
 """Runs a page of the docs from top to bottom, as its reader would, in a folder of its own.
 
-A block of Python or YAML whose first line is a comment with a file's name is written to that file. Every other block of Python is executed, all in
-one namespace. In a block of shell every line that calls ``marl`` is run; ``# exit code 1`` behind it says how it ends. A block of text tells
-what the block before it printed: line by line, ``…`` standing for anything; its first and last lines need not be the first and last printed.
+A block of Python or YAML whose first line is a comment with a file's name is written to that file. Every other block of Python is
+executed, all in one namespace. In a block of shell every line that calls ``marl`` is run; ``# exit code 1`` behind it says how it ends.
+A block of text tells what the block before it printed: line by line, ``…`` standing for anything; other lines may have been printed
+before, between and after them.
 """
 
 from __future__ import annotations
@@ -52,7 +53,11 @@ def commands(block: Block) -> list[tuple[str, int]]:
 
 
 def run_page(path: Path, folder: Path) -> dict[str, Any]:
-    """Follow the page ``path`` in ``folder``, the current directory, which stands on the import path; return the names that its programs gave."""
+    """Follow the page ``path`` in ``folder``, which is the current directory and stands on the import path.
+
+    Returns:
+        The names that the page's programs gave.
+    """
     names: dict[str, Any] = {"__name__": "docs"}
     printed = ""
     for block in blocks(path):

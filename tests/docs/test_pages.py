@@ -10,7 +10,8 @@ import pytest
 
 from tests.docs.pages import ROOT, forget_modules, run_page, told
 
-PAGES = ["README.md", "docs/concepts.md", "docs/your-own-game.md", "docs/self-play.md", "docs/migrating-from-rllib.md"]
+GUIDES = ["concepts", "your-own-game", "self-play", "migrating-from-rllib", "environments", "algorithms/ppo"]
+PAGES = ["README.md", *(f"docs/{name}.md" for name in GUIDES)]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The reference holds: every public name has its line, every link its target, every ``make`` target is there, figures are those that were measured."""
+"""Every public name has its line, every link its target, every ``make`` target is there, and figures are those that were measured."""
 
 from __future__ import annotations
 
