@@ -66,6 +66,7 @@ bench: $(VENV)/.installed ## the speed table; ARGS="W1 W4" for some rows
 bench-peers: $(VENV)/.installed .venv-peers-rllib/.installed .venv-peers-sb3/.installed ## the same workloads on RLlib and Stable-Baselines3, side by side
 	.venv-peers-rllib/bin/python -m pytest -q tests/adapters/test_rllibs_own_classes.py
 	.venv-peers-rllib/bin/python -W ignore -m benchmarks.peers.our_adapter_on_rllib
+	.venv-peers-rllib/bin/python -W ignore -m benchmarks.peers.rllib_faults
 	$(BIN)/python -m benchmarks peers $(ARGS)
 
 wheel-test: $(VENV)/.installed ## build the wheel and use it outside the checkout
