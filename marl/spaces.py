@@ -6,7 +6,7 @@ serve the sampler, evaluation and ``Player``, and :func:`space_to_json` saves wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from gymnasium import spaces
 from gymnasium.spaces import Space
 from numpy.typing import NDArray
 
-from marl.errors import ConfigError, EnvError, MaskError, Problem
+from marl.errors import ConfigError, EnvError, MarlError, MaskError, Problem
 
 MASK_KEY = "action_mask"
 OBSERVATION_KEYS = ("observation", "observations")
@@ -101,8 +101,13 @@ def _leaves(space: Space[Any], path: tuple[Any, ...] = ()) -> list[_Leaf]:
 
 
 def _pick(value: Any, path: tuple[Any, ...]) -> Any:
-    for key in path:
-        value = value[key]
+    for depth, key in enumerate(path):
+        try:
+            value = value[key]
+        except (KeyError, IndexError, TypeError):
+            where = "/".join(map(str, path[:depth])) or "the top"
+            there = f"keys {sorted(map(str, value))}" if isinstance(value, dict) else f"{value!r}"
+            raise EnvError(f"there is no {key!r} at {where}, where its space has one; found {there}.") from None
     return value
 
 
@@ -133,15 +138,15 @@ def _write_leaf(leaf: _Leaf, values: list[Any], out: NDArray[Any]) -> None:
     """Write n values of one leaf into ``out`` [n, *shape]."""
     space = leaf.space
     if isinstance(space, spaces.Discrete):
-        index = np.asarray(values, dtype=np.int64) - int(space.start)
-        _check_range(index, int(space.n), leaf, values, int(space.start))
+        index = _whole_numbers(leaf, values, ()) - int(space.start)
+        _check_range(index, int(space.n), leaf, values)
         out[...] = 0
         out[np.arange(len(values)), index] = 1
     elif isinstance(space, spaces.MultiDiscrete):
         sizes = np.asarray(space.nvec).reshape(-1)
-        index = np.asarray(values, dtype=np.int64).reshape(len(values), -1) - np.asarray(space.start).reshape(-1)
-        if ((index < 0) | (index >= sizes)).any():
-            _check_range(index.max(axis=1), 0, leaf, values, 0)
+        numbers = _whole_numbers(leaf, values, space.shape).reshape(len(values), -1)
+        index = numbers - np.asarray(space.start).reshape(-1)
+        _check_range(index, sizes, leaf, values)
         out[...] = 0
         offsets = np.concatenate(([0], np.cumsum(sizes)[:-1]))
         out[np.arange(len(values))[:, None], index + offsets] = 1
@@ -149,13 +154,27 @@ def _write_leaf(leaf: _Leaf, values: list[Any], out: NDArray[Any]) -> None:
         _stack_into(values, out, leaf.name)
 
 
-def _check_range(index: NDArray[np.int64], size: int, leaf: _Leaf, values: list[Any], start: int) -> None:
-    wrong = np.flatnonzero((index < 0) | (index >= size))
-    if wrong.size:
-        raise EnvError(
-            f"an observation{f' at {leaf.name!r}' if leaf.name else ''} is {values[int(wrong[0])]!r}, "
-            f"which is outside {leaf.space}; expected {start} ≤ value < {start + size} in each place."
-        )
+def _whole_numbers(leaf: _Leaf, values: list[Any], shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """``values`` as one integer array ``[n, *shape]``."""
+    try:
+        together = np.asarray(values)
+    except ValueError:  # ragged
+        together = np.zeros(0)
+    if together.shape == (len(values), *shape) and together.dtype.kind in "iub":
+        return together.astype(np.int64, copy=False)
+    numbers = [np.asarray(value) for value in values]
+    for value, number in zip(values, numbers, strict=True):
+        if number.shape != shape or number.dtype.kind not in "iub":
+            where = f" at {leaf.name!r}" if leaf.name else ""
+            raise EnvError(f"an observation{where} is {value!r}; expected whole numbers of shape {shape} for {leaf.space}.")
+    return np.array(numbers, np.int64).reshape(len(values), *shape)
+
+
+def _check_range(index: NDArray[np.int64], sizes: Any, leaf: _Leaf, values: list[Any]) -> None:
+    wrong = ((index < 0) | (index >= sizes)).reshape(len(values), -1).any(axis=1)
+    if wrong.any():
+        where = f" at {leaf.name!r}" if leaf.name else ""
+        raise EnvError(f"an observation{where} is {values[int(wrong.argmax())]!r}, which is outside {leaf.space}.")
 
 
 def _stack_into(values: list[Any], out: NDArray[Any], name: str) -> None:
@@ -212,6 +231,8 @@ class ObservationCodec:
         self.columns: dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
         if self.structured:
             self.columns = {f"obs/{leaf.name}": _leaf_layout(leaf, alone=True) for leaf in leaves}
+            if len(self.columns) < len(leaves):
+                raise ConfigError([Problem("observation_space", f"two parts of {self.inner} have one name", "use keys without '/'")])
             self.shape, self.dtype = (), _FLOAT32
             return
         if self._single:
@@ -329,7 +350,8 @@ class ActionCodec:
             return (actions + self._start if self._start else actions).tolist()  # type: ignore[no-any-return]
         space = self.space
         if isinstance(space, spaces.Box):
-            return list(self._play_box(self.parts[0], actions).reshape(-1, *space.shape))
+            played = self._play_box(self.parts[0], actions).reshape(-1, *space.shape)
+            return list(played) if space.shape else [np.asarray(one) for one in played]
         if isinstance(space, spaces.MultiDiscrete):
             played = (actions.reshape(-1, *space.shape) + space.start).astype(space.dtype, copy=False)
             return list(played)
@@ -357,13 +379,19 @@ class ActionCodec:
     def _play_box(self, part: ActionPart, actions: NDArray[Any]) -> NDArray[Any]:
         assert part.low is not None
         assert part.high is not None
+        whole = np.dtype(self.space.dtype).kind in "iu"
+        low, high = (bound.astype(np.float64) if whole else bound for bound in (part.low, part.high))
         if self.box == "clip":
-            played = np.clip(actions, part.low, part.high)
+            played = np.clip(actions, low, high)
         else:
-            played = part.low + (np.clip(actions, -1.0, 1.0) + 1.0) * (0.5 * (part.high - part.low))
-        if np.dtype(self.space.dtype).kind in "iu":
-            played = np.rint(played)
-        return np.asarray(played, self.space.dtype)
+            share = np.clip(actions, -1.0, 1.0)
+            played = np.clip(0.5 * ((1.0 - share) * low + (1.0 + share) * high), low, high)  # -1 and 1 are the bounds to the bit
+        if not whole:
+            return np.asarray(played, self.space.dtype)
+        with np.errstate(invalid="ignore"):  # the largest integers have no float of their own: they are put in by hand
+            rounded = np.rint(played).astype(self.space.dtype)
+        whole_numbers: NDArray[Any] = np.where(played >= high, part.high, np.where(played <= low, part.low, rounded))
+        return whole_numbers
 
     # -- from the environment (scripted players, recorded data)
 
@@ -375,18 +403,23 @@ class ActionCodec:
         """
         row = np.zeros(self.shape or (1,), self.dtype)
         try:
+            _check_nesting(self.space, action)
             for leaf in _leaves(self.space):
                 parts = [part for part in self.parts if part.path == leaf.path]
                 value = np.asarray(_pick(action, leaf.path)).reshape(-1)
+                size = sum(part.size for part in parts)
+                if value.shape != (size,):
+                    raise ValueError(f"{value.size} numbers, expected {size}")
                 if parts[0].n:
                     value = value - np.asarray([part.start for part in parts])
-                    if value.shape != (len(parts),) or any(not 0 <= v < p.n for v, p in zip(value.tolist(), parts, strict=True)):
+                    if any(v != int(v) or not 0 <= v < p.n for v, p in zip(value.tolist(), parts, strict=True)):
                         raise ValueError("out of range")
                 elif self.box == "rescale":
-                    part = parts[0]
-                    value = 2.0 * (value - part.low) / (part.high - part.low) - 1.0  # type: ignore[operator]
+                    low, high = np.asarray(parts[0].low, np.float64), np.asarray(parts[0].high, np.float64)
+                    span = np.where(high > low, high - low, 1.0)
+                    value = np.where(high > low, 2.0 * (value - low) / span - 1.0, 0.0)
                 row[parts[0].column : parts[-1].column + parts[-1].size] = value
-        except (TypeError, ValueError, KeyError, IndexError) as error:
+        except (MarlError, TypeError, ValueError, KeyError, IndexError, OverflowError) as error:
             raise EnvError(f"action {action!r} is not in {self.space} ({error}).") from error
         return row.reshape(self.shape)
 
@@ -446,7 +479,10 @@ class ActionCodec:
         return good
 
     def sample(self, count: int, rng: np.random.Generator, masks: NDArray[np.bool_] | None = None) -> NDArray[Any]:
-        """``count`` uniformly random legal stored actions [count, *shape]; Box parts uniform within their (finite) bounds."""
+        """``count`` uniformly random legal stored actions [count, *shape].
+
+        Box parts are uniform within their bounds; where one is infinite, within a step of 1 from the other, and in [-1, 1] where both are.
+        """
         table = np.empty((count, max(1, sum(part.size for part in self.parts))), self.dtype)
         for part in self.parts:
             if part.n:
@@ -456,7 +492,7 @@ class ActionCodec:
                     allowed = masks[:, part.mask : part.mask + part.n]
                     rank = (rng.random(count) * allowed.sum(axis=1)).astype(np.int64)
                     table[:, part.column] = (np.cumsum(allowed, axis=1) > rank[:, None]).argmax(axis=1)
-            else:
+            elif part.size:
                 table[:, part.column : part.column + part.size] = self._sample_box(part, count, rng)
         return table.reshape(count, *self.shape)
 
@@ -465,10 +501,13 @@ class ActionCodec:
             return rng.uniform(-1.0, 1.0, (count, part.size))
         assert part.low is not None
         assert part.high is not None
+        if part.low.dtype.kind in "iu" and part.low.dtype != np.uint64:
+            return rng.integers(part.low, part.high, size=(count, part.size), endpoint=True)
         low, high = part.low.astype(np.float64), part.high.astype(np.float64)
-        unbounded = ~(np.isfinite(low) & np.isfinite(high))
-        span = rng.uniform(np.where(unbounded, -1.0, low), np.where(unbounded, 1.0, high), (count, part.size))
-        return np.clip(span, low, high)
+        below, above = np.isfinite(low), np.isfinite(high)
+        start = np.where(below, low, np.where(above, high - 1.0, -1.0))
+        stop = np.where(above, high, np.where(below, low + 1.0, 1.0))
+        return rng.uniform(start, stop, (count, part.size))
 
 
 def _action_parts(leaf: _Leaf, column: int, mask: int) -> list[ActionPart]:
@@ -507,14 +546,34 @@ def _assemble_arrays(space: Space[Any], path: tuple[Any, ...], columns: dict[tup
     return columns[path]
 
 
+def _check_nesting(space: Space[Any], action: Any) -> None:
+    """A Dict or Tuple action has all parts of its space and no others."""
+    if isinstance(space, spaces.Dict):
+        if not isinstance(action, Mapping) or set(action) != set(space.spaces):
+            raise ValueError(f"expected a dict with the keys {list(space.spaces)}")
+        for key, inner in space.spaces.items():
+            _check_nesting(inner, action[key])
+    elif isinstance(space, spaces.Tuple):
+        if not isinstance(action, (tuple, list, np.ndarray)) or len(action) != len(space.spaces):
+            raise ValueError(f"expected a tuple of {len(space.spaces)}")
+        for inner, part in zip(space.spaces, action, strict=True):
+            _check_nesting(inner, part)
+
+
 def _mask_pieces(space: Space[Any], mask: Any) -> list[NDArray[Any]]:
     if isinstance(space, spaces.Box):
         return []
     if isinstance(space, (spaces.Dict, spaces.Tuple)):
-        items = list(space.spaces.items()) if isinstance(space, spaces.Dict) else list(enumerate(space.spaces))
-        if mask is not None and len(mask) != len(items):
-            raise MaskError(f"an action mask has {len(mask)} parts, expected {len(items)} for {space}.")
-        return [piece for key, inner in items for piece in _mask_pieces(inner, None if mask is None else mask[key])]
+        keys = list(space.spaces) if isinstance(space, spaces.Dict) else list(range(len(space.spaces)))
+        inner = list(space.spaces.values()) if isinstance(space, spaces.Dict) else list(space.spaces)
+        if mask is not None:
+            there = (
+                set(mask) if isinstance(mask, Mapping) else set(range(len(mask))) if isinstance(mask, (tuple, list, np.ndarray)) else mask
+            )
+            if there != set(keys):
+                found = sorted(map(str, there)) if isinstance(there, set) else repr(mask)
+                raise MaskError(f"an action mask has the parts {found}, expected {keys} for {space}.")
+        return [piece for key, one in zip(keys, inner, strict=True) for piece in _mask_pieces(one, None if mask is None else mask[key])]
     sizes = (
         [int(space.n)]
         if isinstance(space, spaces.Discrete)
@@ -525,10 +584,13 @@ def _mask_pieces(space: Space[Any], mask: Any) -> list[NDArray[Any]]:
     if mask is None:
         return [np.ones(sum(sizes), bool)]
     if isinstance(space, spaces.Discrete) or (isinstance(mask, np.ndarray) and mask.dtype != object):
-        return [np.asarray(mask).reshape(-1)]
-    if len(mask) != len(sizes):
-        raise MaskError(f"an action mask has {len(mask)} parts, expected {len(sizes)} for {space}.")
-    return [np.asarray(one).reshape(-1) for one in mask]
+        pieces, sizes = [np.asarray(mask).reshape(-1)], [sum(sizes)]
+    else:
+        pieces = [np.asarray(one).reshape(-1) for one in (mask.reshape(-1) if isinstance(mask, np.ndarray) else mask)]
+    found_sizes = [len(piece) for piece in pieces]
+    if found_sizes != sizes:
+        raise MaskError(f"an action mask has {found_sizes} entries, expected {sizes} for {space}.")
+    return pieces
 
 
 # ------------------------------------------------------------------ saving
@@ -549,7 +611,7 @@ def space_to_json(space: Space[Any]) -> dict[str, Any]:
     if isinstance(space, spaces.MultiDiscrete):
         return {"type": "MultiDiscrete", "nvec": space.nvec.tolist(), "start": space.start.tolist(), "dtype": str(np.dtype(space.dtype))}
     if isinstance(space, spaces.MultiBinary):
-        return {"type": "MultiBinary", "n": list(np.atleast_1d(space.shape).tolist())}
+        return {"type": "MultiBinary", "n": int(space.n) if isinstance(space.n, (int, np.integer)) else list(map(int, space.n))}
     if isinstance(space, spaces.Dict):
         return {"type": "Dict", "spaces": [[key, space_to_json(inner)] for key, inner in space.spaces.items()]}
     if isinstance(space, spaces.Tuple):
@@ -581,8 +643,7 @@ def space_from_json(data: dict[str, Any]) -> Space[Any]:
     if kind == "MultiDiscrete":
         return spaces.MultiDiscrete(np.asarray(data["nvec"]), dtype=np.dtype(data["dtype"]).type, start=np.asarray(data["start"]))
     if kind == "MultiBinary":
-        n: Sequence[int] = data["n"]
-        return spaces.MultiBinary(list(n) if len(n) > 1 else int(n[0]))
+        return spaces.MultiBinary(data["n"])
     if kind == "Dict":
         return spaces.Dict([(key, space_from_json(inner)) for key, inner in data["spaces"]])
     return spaces.Tuple([space_from_json(inner) for inner in data["spaces"]])
