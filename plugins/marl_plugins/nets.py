@@ -173,7 +173,7 @@ class Body(nn.Module):
             x = x.permute(0, 3, 1, 2)
             for layer in self.conv:
                 x = torch.relu(layer(x))
-        x = x.flatten(1)
+        x = x.reshape(len(x), -1)
         return _DenseLayers.apply(x, self.activation, *(one for layer in self.layers for one in (layer.weight, layer.bias)))
 
 
