@@ -123,6 +123,9 @@ class SampleBatch:
         tables = [np.array([*(agents.setdefault(agent, len(agents)) for agent in part.agents), -1], np.int64) for part in parts]
         if any("parent_decision" in part for part in parts):
             parts = [part if "parent_decision" in part else _without_parents(part) for part in parts]
+        masked = next((part for part in parts if "action_mask" in part), None)
+        if masked is not None:  # the first mask for a policy's agents may have come after the first part
+            parts = [part if "action_mask" in part else _with_free_masks(part, masked["action_mask"].shape[1]) for part in parts]
         columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         if "agent_index" in columns:
             counted = [table[part["agent_index"]] for table, part in zip(tables, parts, strict=True)]
@@ -135,6 +138,13 @@ class SampleBatch:
         offsets = np.concatenate([part.offsets[:-1] + start for part, start in zip(parts, starts, strict=False)] + [starts[-1:]])
         pieces = {name: np.concatenate([part.pieces[name] for part in parts]) for name in parts[0].pieces}
         return SampleBatch(columns, offsets, pieces, tuple(agents))
+
+
+def _with_free_masks(part: SampleBatch, size: int) -> SampleBatch:
+    """``part`` with masks that allow everything."""
+    columns = {**part.columns, "action_mask": np.ones((part.num_rows, size), bool)}
+    pieces = {**part.pieces, "bootstrap_action_mask": np.ones((part.num_pieces, size), bool)}
+    return SampleBatch(columns, part.offsets, pieces, part.agents)
 
 
 def _without_parents(part: SampleBatch) -> SampleBatch:
