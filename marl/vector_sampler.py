@@ -111,7 +111,6 @@ class VectorRolloutWorker(Worker):
         self._fragment = np.zeros(count, np.int64)
         self._idle = np.zeros(count, np.int64)
         self._global_state = False
-        self._critic = False
         self._shapes: dict[str, tuple[int, ...]] = {}  # of what the environment gives beside observations
 
     # ------------------------------------------------------------------ policies
@@ -151,7 +150,6 @@ class VectorRolloutWorker(Worker):
                     raise EnvError(f"{type(self.env).__name__} gives no VectorStep.{name}, which an algorithm of this run needs.")
                 observed[name] = (self._shapes[name], _FLOAT32)
         self._global_state = self._global_state or "global_state" in observed
-        self._critic = self._critic or "critic_obs" in observed
         return observed, {}, {f"infos/{key}": ((), _FLOAT64) for key in self._info_keys}
 
     # ------------------------------------------------------------------ sampling
@@ -320,8 +318,9 @@ class VectorRolloutWorker(Worker):
         for key in self._info_keys:
             if key in step.infos:
                 values = np.asarray(step.infos[key], np.float64)[copies, slots]
+                said = ~np.isnan(values)
                 for store in np.unique(table.store[lives]).tolist():
-                    mine = table.store[lives] == store
+                    mine = (table.store[lives] == store) & said
                     self.ledger.stores[store].columns[f"infos/{key}"][table.row[lives[mine]]] = values[mine]
 
     def _end_lives(self, step: VectorStep, flagged: NDArray[np.bool_], over: NDArray[np.bool_]) -> None:
@@ -443,10 +442,12 @@ class VectorRolloutWorker(Worker):
         elif "action_mask" in columns:
             columns["action_mask"][rows] = True
         self.table.note_state(store, rows, lives)
-        if states is not None:
+        if states is not None and "global_state" in columns:
             columns["global_state"][rows] = states
-        if self._critic:
-            columns["critic_obs"][rows] = critic_obs[copies, slots]
+        if "critic_obs" in columns:
+            if critic_obs is None:
+                self._blame(EnvError("VectorStep.critic_obs or final_critic_obs is missing, which an algorithm needs."))
+            columns["critic_obs"][rows] = np.asarray(critic_obs)[copies, slots]
         for key in self._info_keys:
             columns[f"infos/{key}"][rows] = np.nan
 
