@@ -345,30 +345,35 @@ class RolloutWorker(Worker):
                 obs, rewards, terminateds, truncateds, infos = result
             except (TypeError, ValueError):
                 self._blame(copy, copy.log[-1] if copy.log else {}, EnvError(_five_values(result)))
-            elapsed = getattr(copy.env, "elapsed_ticks", 1)
-            quiet = (
-                True not in terminateds.values()
-                and True not in truncateds.values()
-                and elapsed > 0
-                and not (infos and any(infos.values()))
-                and not (copy.states_agents and len(copy.env.agents) == 0)
-            )
-            agents = tuple(obs)
-            if quiet and agents and agents == copy.due and tuple(rewards) == agents:
-                payments.extend(rewards.values())
-                regular_copies.append(copy)
-            else:
-                self._regular = False
-                quiet = quiet and self._next_due(copy, agents, rewards)
-            if quiet:
-                obs_rows.extend(obs.values())
-                copy.tick += elapsed
-                copy.zero_tick_calls = 0
-                if keep_raw:
-                    copy.observations = obs
-                    copy.infos = infos
-            else:
-                self._take_in(copy, obs, rewards, terminateds, truncateds, infos, elapsed)
+            try:
+                elapsed = getattr(copy.env, "elapsed_ticks", 1)
+                quiet = (
+                    True not in terminateds.values()
+                    and True not in truncateds.values()
+                    and elapsed > 0
+                    and not (infos and any(infos.values()))
+                    and not (copy.states_agents and len(copy.env.agents) == 0)
+                )
+                agents = tuple(obs)
+                if quiet and agents and agents == copy.due and tuple(rewards) == agents:
+                    payments.extend(rewards.values())
+                    regular_copies.append(copy)
+                else:
+                    self._regular = False
+                    quiet = quiet and self._next_due(copy, agents, rewards)
+                if quiet:
+                    obs_rows.extend(obs.values())
+                    copy.tick += elapsed
+                    copy.zero_tick_calls = 0
+                    if keep_raw:
+                        copy.observations = obs
+                        copy.infos = infos
+                else:
+                    self._take_in(copy, obs, rewards, terminateds, truncateds, infos, elapsed)
+            except (AttributeError, TypeError):
+                if wrong := _no_dicts("step()", (obs, rewards, terminateds, truncateds, infos)):
+                    self._blame(copy, copy.log[-1] if copy.log else {}, EnvError(wrong))
+                raise
             if states:
                 copy.global_state = read_global_state(copy.env)
             for hook in step_hooks:
@@ -421,17 +426,26 @@ class RolloutWorker(Worker):
         started = perf_counter()
         try:
             if copy.options is None:
-                observations, infos = copy.env.reset(seed=episode.seed)
+                begun = copy.env.reset(seed=episode.seed)
             else:
-                observations, infos = copy.env.reset(seed=episode.seed, options=copy.options)
+                begun = copy.env.reset(seed=episode.seed, options=copy.options)
         except Exception as error:
             self._blame(copy, {}, error)
         self.timers["env"] += perf_counter() - started
+        try:
+            observations, infos = begun
+        except (TypeError, ValueError):
+            self._blame(copy, {}, EnvError(f"reset() returned {_form(begun)}; expected (observations, infos)."))
         copy.note_members()
         self._cascading = self._cascading or copy.cascades
         for hook in self._callbacks.get("on_episode_start", ()):
             hook(episode)
-        self._observe(copy, observations, infos, ())
+        try:
+            self._observe(copy, observations, infos, ())
+        except (AttributeError, TypeError):
+            if wrong := _no_dicts("reset()", (observations, infos)):
+                self._blame(copy, {}, EnvError(wrong))
+            raise
         if self.surroundings.global_state:
             copy.global_state = read_global_state(copy.env)
 
@@ -982,8 +996,23 @@ def _scripted_view(copy: EnvCopy, agent: Any) -> tuple[Any, dict[str, Any]]:
     return observation, info
 
 
+def _form(result: Any) -> str:
+    return f"a tuple of {len(result)}" if isinstance(result, tuple) else f"a {type(result).__name__}"
+
+
 def _five_values(result: Any) -> str:
-    count = len(result) if isinstance(result, tuple) else None
-    found = f"a tuple of {count}" if count is not None else f"a {type(result).__name__}"
-    hint = " (Gym's old form; terminated and truncated are two)" if count == 4 else ""
-    return f"step() returned {found}{hint}; expected (observations, rewards, terminateds, truncateds, infos)."
+    hint = " (Gym's old form; terminated and truncated are two)" if isinstance(result, tuple) and len(result) == 4 else ""
+    return f"step() returned {_form(result)}{hint}; expected (observations, rewards, terminateds, truncateds, infos)."
+
+
+def _no_dicts(call: str, values: tuple[Any, ...]) -> str:
+    """What of ``values``, the returns of ``call``, is no dict (or, of infos, holds something else), or ""."""
+    names = ("observations", "rewards", "terminateds", "truncateds", "infos") if len(values) == 5 else ("observations", "infos")
+    wrong = [f"{name} is {value!r}" for name, value in zip(names, values, strict=True) if not isinstance(value, Mapping)]
+    infos = values[-1]
+    if not wrong and isinstance(infos, Mapping):
+        wrong = [f"infos[{agent!r}] is {info!r}" for agent, info in infos.items() if not isinstance(info, Mapping | None)]
+    if not wrong:
+        return ""
+    dicts = "dicts keyed by agent (infos: a dict for each)"
+    return f"{call} returned something that is no dict: {'; '.join(wrong)}; expected {dicts}. marl check lists everything that is wrong."

@@ -323,14 +323,35 @@ def test_what_wrappers_remembered_is_in_the_capsule() -> None:
 
 
 @pytest.mark.parametrize(
+    ("begun", "words"),
+    [
+        (None, r"reset\(\) returned a NoneType; expected \(observations, infos\)"),
+        (([1.0], {}), r"call 0: reset\(\) returned something that is no dict: observations is \[1.0\]"),
+    ],
+)
+def test_a_reset_that_returns_garbage_is_named(begun: Any, words: str) -> None:
+    class Begins(Crashes):
+        def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+            return begun
+
+    with pytest.raises(EnvError, match=words):
+        marl.Sampler(Begins, policies={"p": {"player": "random"}}).sample(num_env_steps=5)
+
+
+@pytest.mark.parametrize(
     ("returns", "words"),
     [
         (lambda result: result[:4], "returned a tuple of 4"),
         (lambda result: None, "returned a NoneType"),
+        (lambda result: (None, *result[1:]), "observations is None; expected dicts keyed by agent"),
+        (lambda result: (result[0], [1.0], *result[2:]), r"rewards is \[1.0\]"),
+        (lambda result: (*result[:2], True, False, {}), "terminateds is True; truncateds is False"),
+        (lambda result: (*result[:2], {"a": True}, {}, None), "infos is None"),
+        (lambda result: (*result[:2], {"a": True}, {}, {"a": "ill"}), r"infos\['a'\] is 'ill'"),
         (lambda result: ({**result[0], "b": np.zeros(2, np.float32)}, *result[1:]), r"agent 'b': .*shape \(2,\), expected \(1,\)"),
         (lambda result: (result[0], {"a": "much"}, *result[2:]), "the reward of agent 'a' is 'much'; expected a number"),
         (lambda result: (*result[:4], {"a": {"action_mask": [0, 0, 0]}}), "agent 'a', which is due, allows no action"),
-        (lambda result: (*result[:4], {"a": {"action_mask": [1]}}), "agent 'a': an action mask has 1 entries, expected 3"),
+        (lambda result: (*result[:4], {"a": {"action_mask": [1]}}), r"agent 'a': an action mask has \[1\] entries, expected \[3\]"),
         (lambda result: (*result[:2], {"a": True}, {}, {"a": {"end_cause": "bored"}}), r"infos\['a'\]\['end_cause'\] is 'bored'"),
     ],
 )
