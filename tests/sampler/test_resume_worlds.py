@@ -1,7 +1,12 @@
-"""A restored worker goes on to the bit: the oracle's histories, saved after any number of fragments, through the disk."""
+"""A restored worker goes on to the bit: the oracle's histories, saved after any number of fragments, through the disk.
+
+``MARL_HISTORIES=20000`` plays more histories than the default, and other ones.
+"""
 
 from __future__ import annotations
 
+import os
+import random
 from dataclasses import replace
 from typing import Any
 
@@ -13,13 +18,14 @@ from oracle.judge import Case, arrays_case_from_bytes, case_from_bytes, give_wei
 from .resuming import differences_after_restoring
 from .worlds import SavingEnv, SavingVectorEnv, SeededEnv, SeededVectorEnv
 
+NUM_HISTORIES = int(os.environ.get("MARL_HISTORIES", "2000")) // 25
 everything = settings(
-    max_examples=150,
+    max_examples=NUM_HISTORIES,
     deadline=None,
-    derandomize=True,
+    derandomize="MARL_HISTORIES" not in os.environ,
     database=None,
     suppress_health_check=list(HealthCheck),
-    phases=(Phase.generate,),
+    phases=(Phase.generate,),  # a failing history shrinks for minutes; the oracle's tests shrink theirs
 )
 
 
@@ -59,7 +65,7 @@ def test_array_native_episodes_that_the_environment_saves_go_on_to_the_bit(case:
     assert resumed(case, before, vector_class=SavingVectorEnv) == ([], []), (case, before)
 
 
-@settings(everything, max_examples=40)
+@settings(everything, max_examples=max(1, NUM_HISTORIES // 2))
 @given(case=st.builds(arrays_case_from_bytes, st.binary(min_size=480, max_size=480)))
 def test_array_native_episodes_that_nobody_can_save_are_lost_and_said_to_be(case: Case) -> None:
     lost, _ = resumed(case, 1, vector_class=SeededVectorEnv)
@@ -70,11 +76,9 @@ def test_array_native_episodes_that_nobody_can_save_are_lost_and_said_to_be(case
 @pytest.mark.parametrize("joint", [False, True])
 def test_joint_columns_go_on(joint: bool) -> None:
     """Whatever else a history does, with the joint columns on: replayed, and saved by the environment."""
-    import random
-
     rng = random.Random(4)
     count = 0
-    while count < 40:
+    while count < 20:
         case = case_from_bytes(rng.randbytes(480))
         if "'x'" in repr(case.world):
             continue

@@ -99,7 +99,7 @@ games = {"script": st.integers(0, 10**6), "with_agents": st.booleans(), "lasting
 lengths = st.lists(st.integers(1, 9), min_size=1, max_size=4)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(**games, copies=st.integers(1, 3), cuts=lengths)
 def test_columns_about_others_agree_with_the_account(script: int, with_agents: bool, lasting: float, copies: int, cuts: list[int]) -> None:
     crowds = crowds_of(script, copies, with_agents=with_agents, lasting=lasting)
@@ -110,7 +110,7 @@ def test_columns_about_others_agree_with_the_account(script: int, with_agents: b
 GROUPINGS = [{"team": ["a", "b", "c"]}, {"team": ["c", "a"], "pair": ["e", "d"]}, {"all": ["d", "e", "a", "b", "c"]}, {"one": ["b"]}]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(**games, copies=st.integers(1, 2), cuts=lengths, grouping=st.sampled_from(GROUPINGS))
 def test_columns_about_members_agree_with_the_account(
     script: int, with_agents: bool, lasting: float, copies: int, cuts: list[int], grouping: dict[str, list[str]]

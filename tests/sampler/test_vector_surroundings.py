@@ -88,7 +88,7 @@ class Right(RandomPolicy):
 
 
 @settings(
-    max_examples=150, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck), phases=(Phase.generate,)
+    max_examples=80, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck), phases=(Phase.generate,)
 )
 @given(case=st.builds(arrays_case_from_bytes, st.binary(min_size=480, max_size=480)))
 def test_what_stands_beside_an_observation_is_of_its_own_moment(case: Any) -> None:
