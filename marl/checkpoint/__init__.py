@@ -15,7 +15,7 @@ from marl.checkpoint.folder import checkpoint_name, find_checkpoint, keep_last, 
 from marl.checkpoint.manifest import FORMAT_VERSION, Manifest, read_manifest
 from marl.checkpoint.policies import PolicyRecord, ScriptedSeat, build_policy, load_policy, read_policy
 from marl.checkpoint.references import check_trust, is_reference, references_in, trusting, unsaved_in
-from marl.checkpoint.state import load_config, load_state, save_state, verify
+from marl.checkpoint.state import load_config, load_part, load_state, save_state, verify
 
 __all__ = [
     "FORMAT_VERSION",
@@ -30,6 +30,7 @@ __all__ = [
     "keep_last",
     "list_checkpoints",
     "load_config",
+    "load_part",
     "load_policy",
     "load_state",
     "read_manifest",

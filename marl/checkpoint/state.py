@@ -74,6 +74,18 @@ def load_state(path: str | Path, *, trust: Sequence[str] = ()) -> dict[str, Any]
     return {key: top["rest"][key] if key in top["rest"] else _read_tree(manifest, _stem(key), trust) for key in top["order"]}
 
 
+def load_part(path: str | Path, key: str, *, trust: Sequence[str] = ()) -> Any:
+    """One dict at the top of a saved state (``progress``), or None if it has none; nothing else is read.
+
+    Raises:
+        CheckpointError: as :func:`load_state`.
+    """
+    manifest = read_manifest(path)
+    names = [name for name in manifest.files if name.rpartition(".")[0] == _stem(key)]
+    check_files(manifest, names)
+    return _read_tree(manifest, _stem(key), trust) if names else None
+
+
 def load_config(path: str | Path, *, trust: Sequence[str] = (), given: Iterable[str] = ()) -> dict[str, Any]:
     """The configuration of the run that saved ``path``, as data.
 

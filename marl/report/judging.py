@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from marl.batch import EpisodeRecord
-from marl.checkpoint import find_checkpoint, load_config, read_manifest, trusting
+from marl.checkpoint import find_checkpoint, load_config, load_part, read_manifest, read_policy, trusting
 from marl.config import RunConfig
 from marl.config import load_config as parse_config
 from marl.config.build_env import agents_of_env
@@ -79,6 +79,7 @@ def _judge(
             copies=min(count, envs or section.envs or config.envs_per_worker),
             seed=seed if seed is not None else section.seed if section.seed is not None else seed_of(config.seed, "evaluation"),
             explore=section.explore if explore is None else explore,
+            match_state=match_state_of(path),
         )
         _, finished = worker.sample(num_episodes=count, explore=section.explore if explore is None else explore)
     finally:
@@ -91,12 +92,20 @@ def _judge(
     return Judgement(found, finished, read_manifest(path).learned)
 
 
-def judging_worker(plan: Plan, make_env: Callable[[int], Any], *, copies: int, seed: int, explore: bool) -> Worker:
+def match_state_of(path: Path) -> Any:
+    """What ``trainer.set_match_state`` had last been given when ``path`` was saved."""
+    progress = load_part(path, "progress")
+    return None if progress is None else progress.get("match_state")
+
+
+def judging_worker(plan: Plan, make_env: Callable[[int], Any], *, copies: int, seed: int, explore: bool, match_state: Any = None) -> Worker:
     """A worker that keeps no rows and plays as the run evaluates: its own routes, matches in turn."""
     section = plan.config.evaluation
     routed = any(getattr(section, key) is not None for key in ROUTES)
     router = plan.router(section if routed else None, in_turn=True)
-    return make_worker(plan, EVALUATION_WORKER, router=router, record=(), make_env=make_env, envs=copies, seed=seed, explore=explore)
+    worker = make_worker(plan, EVALUATION_WORKER, router=router, record=(), make_env=make_env, envs=copies, seed=seed, explore=explore)
+    worker.match_state = match_state
+    return worker
 
 
 def judged_config(path: Path, *, against: str | None = None, env: Any = None) -> RunConfig:
@@ -115,21 +124,44 @@ def judged_config(path: Path, *, against: str | None = None, env: Any = None) ->
 
 
 def _every_seat(data: dict[str, Any], path: Path, against: str, learned: list[str], policies: Mapping[str, Any], env: Any) -> None:
-    """Matches in which every learned policy has every seat once, and ``against`` all others."""
-    opponent = _OPPONENT
-    if against in policies:
-        opponent = against
-    elif against == "random" or ":" in against:
-        data["policies"] = {**policies, "random" if against == "random" else _OPPONENT: {"player": against}}
-        opponent = "random" if against == "random" else _OPPONENT
-    else:
+    """Matches in which every learned policy has every seat that it fits once, and ``against`` all others."""
+    if against not in policies and against != "random" and ":" not in against:
         raise ConfigError([Problem("--against", f"nobody is called {against!r}.{did_you_mean(against, [*policies, 'random'])}")])
     made = load_env(path, env=env)
-    agents = agents_of_env(made).agents
+    known = agents_of_env(made)
+    spaces = {agent: known.of(made, agent) for agent in known.agents}
     if callable(getattr(made, "close", None)):
         made.close()
-    if len(agents) < 2:
+    if len(spaces) < 2:
         raise ConfigError([Problem("--against", "this game has one seat", "leave it out")])
-    matches = [{"seats": {agent: policy_id if agent == seat else opponent for agent in agents}} for policy_id in learned for seat in agents]
+    taught = {policy_id: read_policy(path, policy_id).spec for policy_id in learned}
+    fitting = {
+        policy_id: [agent for agent, both in spaces.items() if both is None or both == (spec.observation_space, spec.action_space)]
+        for policy_id, spec in taught.items()
+    }
+    opponents, players = _opponents(against, policies, spaces)
+    matches = [
+        {"seats": {agent: policy_id if agent == seat else opponents[agent] for agent in spaces}}
+        for policy_id, seats in fitting.items()
+        for seat in seats
+    ]
+    if not matches:
+        raise ConfigError([Problem("--against", "no learned policy fits a seat of this game", "evaluate it in its own game")])
     evaluation = {key: value for key, value in (data.get("evaluation") or {}).items() if key not in ROUTES}
+    seated = {policy_id for match in matches for policy_id in match["seats"].values()}
+    data["policies"] = {policy_id: keys for policy_id, keys in {**policies, **players}.items() if policy_id in seated}
     data["matches"], data["evaluation"] = matches, {**evaluation, "matches": matches}
+
+
+def _opponents(against: str, policies: Mapping[str, Any], spaces: Mapping[Any, Any]) -> tuple[dict[Any, str], dict[str, Any]]:
+    """Who plays each seat that is not judged, and the players among them that the run does not have. Random: one for each kind of seat."""
+    if against in policies:
+        return dict.fromkeys(spaces, against), {}
+    if against != "random":
+        return dict.fromkeys(spaces, _OPPONENT), {_OPPONENT: {"player": against}}
+    kinds: list[Any] = []
+    for both in spaces.values():
+        if both not in kinds:
+            kinds.append(both)
+    names = ["random", *(f"random_{number}" for number in range(2, len(kinds) + 1))]
+    return {agent: names[kinds.index(both)] for agent, both in spaces.items()}, {name: {"player": "random"} for name in names}

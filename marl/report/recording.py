@@ -13,7 +13,7 @@ from marl.config import RunConfig
 from marl.config.build_env import build_env
 from marl.errors import ConfigError, RunError
 from marl.local import make_plan
-from marl.report.judging import judged_config, judging_worker
+from marl.report.judging import judged_config, judging_worker, match_state_of
 from marl.wrappers import RecordEpisode
 
 
@@ -32,7 +32,7 @@ def record_episode(
         plan = make_plan(config)
         recorded = RecordEpisode(_drawing_env(config), folder)
         try:
-            worker = judging_worker(plan, lambda _: recorded, copies=1, seed=seed, explore=explore)
+            worker = judging_worker(plan, lambda _: recorded, copies=1, seed=seed, explore=explore, match_state=match_state_of(path))
             worker.sample(num_episodes=1, explore=explore)
         finally:
             recorded.close()

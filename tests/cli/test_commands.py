@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from marl import Trainer
 from marl.checkpoint import find_checkpoint, load_policy
 from marl.cli.app import app
 from marl.local import load_env
@@ -146,6 +147,39 @@ def test_evaluate_every_seat_against_a_player(marl, trained):
     code, _, err = marl("evaluate", trained, "--against", "nobody")
     assert code == 2
     assert "--against: nobody is called 'nobody'" in err
+
+
+def test_against_random_where_seats_have_spaces_of_their_own(marl, tmp_path):
+    trainer = Trainer(
+        env="mpe2/simple_speaker_listener_v4",
+        policies={"speaker": {"algorithm": "ppo"}, "listener": {"algorithm": "ppo"}, "coin": {"player": "random"}},
+        mapping={"speaker_0": "speaker", "listener_0": {"listener": 1, "coin": 1}},
+    )
+    trainer.save(tmp_path / "saved")
+    code, out, err = marl("evaluate", "saved", "--against", "random", "--episodes", 4)
+    assert code == 0, err
+    table = sorted(line.split()[:3] for line in out.splitlines() if line.endswith(" 2"))
+    assert table == [["listener", "random", "listener_0"], ["speaker", "random_2", "speaker_0"]]
+
+
+def test_evaluation_gives_a_match_function_the_state_that_it_had(marl, tmp_path):
+    (tmp_path / "stateful_matches.py").write_text(
+        "import marl\n\n\ndef drawn(episode):\n"
+        '    return marl.Match(seats={"player_1": "main", "player_2": episode.match_state["rival"]})\n'
+    )
+    sys.path.insert(0, str(tmp_path))
+    import stateful_matches
+
+    trainer = Trainer(
+        env="marl_envs/tic_tac_toe-v1",
+        policies={"main": {"algorithm": "ppo"}, "coin": {"player": "random"}},
+        match_fn=stateful_matches.drawn,
+    )
+    trainer.set_match_state({"rival": "coin"})
+    trainer.save(tmp_path / "saved")
+    code, out, err = marl("evaluate", "saved", "--episodes", 3, "--trust", "stateful_matches", "--record", "episode.gif")
+    assert code == 0, err
+    assert [line.split()[:3] for line in out.splitlines() if line.startswith("main ")] == [["main", "coin", "player_1"]]
 
 
 def test_recording(marl, trained, tmp_path):
