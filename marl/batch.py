@@ -178,6 +178,7 @@ class EpisodeRecord:
         num_env_steps: ticks. ``num_agent_steps``: decisions.
         end: why it ended: ``terminated``, ``truncated``, or ``agents_empty`` / ``all_done`` where the environment never said.
         tag: the match's.
+        absent: agent → the policy that would have played it, for agents that the environment saw off and that never had to act.
     """
 
     eps_id: int
@@ -194,6 +195,7 @@ class EpisodeRecord:
     tag: Any = None
     learn: tuple[Any, ...] | None = None
     num_truncated_without_observation: int = 0
+    absent: dict[Any, str] = field(default_factory=dict)
 
 
 @dataclass

@@ -29,6 +29,7 @@ class Episode:
 
     __slots__ = (
         "_rng",
+        "absent",
         "env_index",
         "episode_id",
         "life_counts",
@@ -60,6 +61,7 @@ class Episode:
         self.uncredited: dict[Any, float] = {}
         self.uncredited_counts: dict[Any, int] = {}
         self.life_counts: dict[Any, int] = {}
+        self.absent: dict[Any, str] = {}
         self.num_agent_steps = 0
         self.num_truncated_without_observation = 0
         self._rng: np.random.Generator | None = None
@@ -112,4 +114,5 @@ class Episode:
             tag=None if match is None else match.tag,
             learn=None if match is None or match.learn is None else tuple(match.learn),
             num_truncated_without_observation=self.num_truncated_without_observation,
+            absent=self.absent,
         )

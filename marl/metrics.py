@@ -43,7 +43,7 @@ NAMES: dict[str, str] = {
     "policies/<id>/vs/<opponents>/<seat>/win_rate": "share of those episodes in which no other seat earned as much",
     "policies/<id>/vs/<opponents>/<seat>/draw_rate": "share in which another seat earned as much and none more",
     "policies/<id>/vs/<opponents>/<seat>/count": "how many episodes those are",
-    "agents/<id>/return_mean": "mean return of the agent, last 100 episodes in which it acted",
+    "agents/<id>/return_mean": "mean return of the agent, last 100 episodes in which it took part",
     "agents/<id>/return_count": "how many episodes those are",
     "learners/<id>/num_rows": "rows learned from in this iteration",
     "learners/<id>/num_rows_total": "rows learned from in the run",
@@ -136,6 +136,7 @@ class EpisodeMetrics:
         self._returns.append(float(sum(returns.values())))
         self._lengths.append(record.num_env_steps)
         seats = [(agent, policy_id, returns.get(agent, 0.0)) for agent, (policy_id, _) in record.seats.items()]
+        seats += [(agent, policy_id, returns.get(agent, 0.0)) for agent, policy_id in record.absent.items()]
         for agent, policy_id, value in seats:
             self._kept(self._policies, policy_id).append(value)
             if agent in self._agents or len(self._agents) < MAX_AGENTS:

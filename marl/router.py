@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, TypeAlias, TypeVar
@@ -171,6 +172,14 @@ class Router:
         target = self.mapping[key]
         policy_id = target if isinstance(target, str) else self._draws[key].name(episode.rng)
         return self._known(policy_id, f"mapping.{key}", agent_id)
+
+    def absent(self, agents: Iterable[Hashable], episode: EpisodeView) -> dict[Any, str]:
+        """agent → the policy that would have played it, of agents that never had to act; those that nothing names are left out."""
+        found = {}
+        for agent in agents:
+            with suppress(ConfigError):
+                found[agent] = self.policy_for(agent, episode)
+        return found
 
     def learns(self, agent_id: Hashable, episode: EpisodeView) -> bool:
         """Whether rows of this agent's seat may reach a learner."""

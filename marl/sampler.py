@@ -202,14 +202,14 @@ class RolloutWorker(Worker):
     def _spare_env(self) -> Iterator[tuple[Any, int]]:
         """``(environment, seed)``: one that no episode is open in, to look at an episode's beginning."""
         copy = self.copies[0]
-        env = copy.env if copy.needs_reset else self._make_env(0)
+        env = self._make_env(0) if copy.episode_count else copy.env
         if not copy.needs_reset and _innermost(env) is _innermost(copy.env):
             raise RunError(
                 "a new policy needs a look at an episode's beginning, and the run's one environment object is in the middle of one; "
                 "add the policy before the first sample, or give the run a class or name to make environments from."
             )
         yield env, copy.seeds[0]
-        if env is not copy.env and hasattr(env, "close"):
+        if _innermost(env) is not _innermost(copy.env) and hasattr(env, "close"):
             env.close()
 
     # ------------------------------------------------------------------ sampling
@@ -507,6 +507,9 @@ class RolloutWorker(Worker):
         if over:
             episode_length = copy.tick
             self._over.append((episode, episode_length, over))
+            if not copy.seen <= episode.seats.keys():  # who was seen off, and never acted: the last one in when all others fold
+                unseated = sorted((copy.seen & copy.possible) - episode.seats.keys(), key=str)
+                episode.absent = self.router.absent(unseated, episode)
             copy.needs_reset = True
             copy.due, copy.due_lives = (), []
             return

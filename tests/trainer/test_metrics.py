@@ -47,6 +47,30 @@ def test_means_are_over_the_last_hundred_episodes_whenever_they_ended() -> None:
     assert metrics.take()["num_episodes"] == 0
 
 
+def test_a_seat_that_never_had_to_act_counts_as_the_policy_that_would_have_played_it() -> None:
+    metrics = EpisodeMetrics()
+    metrics.add([record({"p1": -1.0, "p2": 1.0}, {"p1": "coin"}, absent={"p2": "main"})])  # p1 folded at once
+    metrics.add([record({"p1": 2.0, "p2": -2.0}, {"p1": "coin", "p2": "main"})])
+    found = metrics.take()
+    assert (found["policies/main/vs/coin/p2/win_rate"], found["policies/main/vs/coin/p2/count"]) == (0.5, 2)
+    assert (found["policies/main/return_mean"], found["policies/coin/return_mean"]) == (-0.5, 0.5)
+
+
+def test_every_game_of_leduc_is_somebodys() -> None:
+    sampler = marl.Sampler(
+        env="pettingzoo/classic/leduc_holdem_v4",
+        policies={"one": {"player": "random"}, "other": {"player": "random"}},
+        mapping={"player_0": {"one": 0.5, "other": 0.5}, "player_1": {"one": 0.5, "other": 0.5}},
+        envs_per_worker=4,
+        seed=3,
+    )
+    _, episodes = sampler.sample(num_episodes=60)
+    folded = [one for one in episodes if len(one.seats) == 1]
+    assert folded  # the first to act folded: the other one wins without having acted
+    assert all({*one.seats, *one.absent} == {"player_0", "player_1"} for one in episodes)
+    assert {one.absent[agent] for one in folded for agent in one.absent} == {"one", "other"}
+
+
 def test_nothing_is_said_before_the_first_episode() -> None:
     found = EpisodeMetrics().take()
     assert found["episode_return_count"] == 0
