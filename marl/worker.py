@@ -93,7 +93,11 @@ class Worker(ABC):
     ) -> None:
         """Seat a further policy; episodes that begin from now on may name it."""
         self.roster.add(policy_id, policy, discount or Discount(), needs, record=record)
-        self._seat_late()
+        try:
+            self._seat_late()
+        except BaseException:  # what could not be seated is not there
+            self.roster.remove(policy_id)
+            raise
 
     def remove_policy(self, policy_id: str) -> None:
         """No new seat for this policy; it is gone when the last open episode with it ends."""

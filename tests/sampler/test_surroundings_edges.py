@@ -193,6 +193,23 @@ def test_one_environment_object_is_not_reset_in_the_middle_of_an_episode() -> No
     with pytest.raises(RunError, match="one environment object is in the middle of"):
         sampler.worker.add_policy("q", second(sampler.worker.copies[0].env), needs=frozenset({"critic_obs"}))
     assert env.t == 2
+    sampler.sample(num_env_steps=3)  # to the episode's end: now it may be looked at, through wrappers of its own
+    closed: list[bool] = []
+    env.close = lambda: closed.append(True)  # type: ignore[method-assign]
+    sampler.worker.router.policies["q"] = None
+    sampler.worker.add_policy("q", second(sampler.worker.copies[0].env), needs=frozenset({"critic_obs"}))
+    assert not closed
+    assert sampler.sample(num_env_steps=5)[0].num_rows == 10
+
+
+def test_wrappers_that_remember_are_not_shown_an_episode_that_nobody_plays() -> None:
+    """A look at the game goes to an object of its own, once there was an episode."""
+    worker = walker(Walk(length=3, critic_obs=lambda env, agent: [env.t]), set())
+    worker.sample(num_env_steps=3)
+    env = worker.copies[0].env
+    resets = env.resets
+    worker.add_policy("q", second(env), needs=frozenset({"critic_obs"}))
+    assert env.resets == resets
 
 
 def test_joint_columns_asked_for_in_the_middle_know_who_is_there() -> None:
