@@ -17,10 +17,11 @@ from marl.errors import ConfigError, Problem
 from marl.policy import ActResult, ColumnSpec, Counters, Policy, PolicySpec, RecurrentState, StackedPolicy
 from marl.seeding import branch
 from marl.spaces import ActionCodec, ObservationCodec
+from marl_plugins.cpu_threads import use_torch_threads
 from marl_plugins.distributions import ActionDistribution
 from marl_plugins.nets import ActorCritic, ModelConfig, NumpyNet
 from marl_plugins.running_stats import RunningStats
-from marl_plugins.torch_tools import resolve_device, threads, to_tensor
+from marl_plugins.torch_tools import resolve_device, to_tensor
 
 _FLOAT32 = np.dtype(np.float32)
 _TORCH_ROWS_AT_ONCE = 1024  # rows of one torch pass outside learning: bounds memory with images
@@ -110,7 +111,8 @@ class ActorCriticPolicy(Policy):
         count = _count(inputs)
         outputs = np.empty((self.distribution.num_outputs, count), np.float32)
         values = np.empty(count, np.float32)
-        with torch.inference_mode(), threads(1):
+        use_torch_threads(1)
+        with torch.inference_mode():
             for start in range(0, count, _TORCH_ROWS_AT_ONCE):
                 rows = slice(start, start + _TORCH_ROWS_AT_ONCE)
                 out, value = self.net(tensors(inputs, self.device, rows))

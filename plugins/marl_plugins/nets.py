@@ -18,6 +18,7 @@ from torch.autograd.function import once_differentiable
 
 from marl.algorithm import PluginConfig
 from marl.errors import ConfigError, Problem
+from marl_plugins.cpu_threads import use_one_blas_thread
 from marl_plugins.torch_tools import load_symbol
 
 _IMAGE_PIXELS = 36  # an observation of bytes at least this high and wide is taken for an image
@@ -230,6 +231,7 @@ class NumpyNet:
     """
 
     def __init__(self, nets: Sequence[ActorCritic]) -> None:
+        use_one_blas_thread()
         self.nets = nets
         self.shared = nets[0].value_body is nets[0].policy_body
         self.activation = ACTIVATIONS[nets[0].activation].on_numpy

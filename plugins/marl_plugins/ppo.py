@@ -28,8 +28,9 @@ from marl.returns import gae, row_discounts
 from marl.schedules import Schedule, constant
 from marl.seeding import generator, generator_state, set_generator_state
 from marl_plugins.actor_critic import ActorCriticConfig, ActorCriticPolicy, tensors
+from marl_plugins.cpu_threads import use_torch_threads
 from marl_plugins.nets import ActorCritic
-from marl_plugins.torch_tools import FlatParameters, make_optimizer, resolve_device, threads, to_tensor
+from marl_plugins.torch_tools import FlatParameters, make_optimizer, resolve_device, to_tensor
 
 
 def _at_least_zero(schedule: Schedule) -> Schedule:
@@ -216,23 +217,23 @@ class PPO(Algorithm):
     def compute_gradients(self, minibatch: PPOMinibatch, phase: str) -> Gradients:
         grads: list[Tensor | None] = []
         metrics: dict[str, Any] = dict(minibatch.metrics)
-        with threads(self.config.num_threads):
-            for policy_id, learner in self._learners.items():
-                rows = minibatch.rows.get(policy_id)
-                if rows is None or learner.stopped:
-                    grads.append(None)
-                    continue
-                net = learner.policy.net
-                modal = not isinstance(net, ActorCritic)  # a module of the user's may hold dropout or batch normalisation
-                if modal:
-                    net.train()
-                loss, said = self._loss(learner.policy, rows)
-                learner.flat.grads.zero_()
-                loss.backward()
-                if modal:
-                    net.eval()
-                grads.append(learner.flat.grads)
-                metrics.update(self._named(policy_id, {**said, "grad_norm": torch.linalg.vector_norm(learner.flat.grads)}))
+        use_torch_threads(self.config.num_threads)
+        for policy_id, learner in self._learners.items():
+            rows = minibatch.rows.get(policy_id)
+            if rows is None or learner.stopped:
+                grads.append(None)
+                continue
+            net = learner.policy.net
+            modal = not isinstance(net, ActorCritic)  # a module of the user's may hold dropout or batch normalisation
+            if modal:
+                net.train()
+            loss, said = self._loss(learner.policy, rows)
+            learner.flat.grads.zero_()
+            loss.backward()
+            if modal:
+                net.eval()
+            grads.append(learner.flat.grads)
+            metrics.update(self._named(policy_id, {**said, "grad_norm": torch.linalg.vector_norm(learner.flat.grads)}))
         return Gradients(grads if any(one is not None for one in grads) else None, metrics)
 
     def _loss(self, policy: ActorCriticPolicy, rows: dict[str, Any]) -> tuple[Tensor, dict[str, Any]]:

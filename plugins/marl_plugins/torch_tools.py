@@ -1,11 +1,10 @@
-"""What torch learners share: one flat parameter, Adam, devices, threads, and the user's own classes by name."""
+"""What torch learners share: one flat parameter, Adam, devices, and the user's own classes by name."""
 
 from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -35,20 +34,6 @@ def resolve_device(device: str) -> torch.device:
     if device == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     return torch.device(device)
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Let torch compute with ``count`` threads inside the block."""
-    before = torch.get_num_threads()
-    if before == count:
-        yield
-        return
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class FlatParameters:
