@@ -6,10 +6,13 @@ A callbacks object may have any of these methods and need have none; nothing is 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+
+from marl.errors import did_you_mean
 
 
 class EpisodeView(Protocol):
@@ -77,6 +80,36 @@ class OnTrainResult(Protocol):
 
 
 HOOKS: tuple[str, ...] = ("on_episode_start", "on_episode_step", "on_episode_end", "on_rows", "on_train_result")
+
+
+ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "on_episode_start": ("episode",),
+    "on_episode_step": ("episode",),
+    "on_episode_end": ("episode", "record"),
+    "on_rows": ("batch",),
+    "on_train_result": ("trainer", "result"),
+}
+
+
+def faults_of_callbacks(one: Any) -> list[tuple[str, str]]:
+    """``(what is wrong, how to mend it)`` of callbacks, an object or its class: methods that would never be called, or not like this."""
+    methods = [name for name in dir(one) if name.startswith("on_") and callable(getattr(one, name, None))]
+    faults = [
+        (f"{name} is no hook and would never be called.{did_you_mean(name, HOOKS)}", f"hooks: {', '.join(HOOKS)}")
+        for name in methods
+        if name not in HOOKS
+    ]
+    for name in [name for name in methods if name in HOOKS]:
+        given = ARGUMENTS[name]
+        bound = not isinstance(inspect.getattr_static(one, name), (staticmethod, classmethod))
+        unbound = isinstance(one, type) and bound  # a class: self is still among the parameters
+        try:
+            inspect.signature(getattr(one, name)).bind(*given, *(("self",) if unbound else ()))
+        except TypeError:
+            faults.append((f"{name} cannot be called with {', '.join(given)}", f"def {name}(self, {', '.join(given)})"))
+        except ValueError:  # written in C: not to be asked
+            continue
+    return faults
 
 
 def hooked(callbacks: Sequence[Any], name: str) -> list[Any]:

@@ -600,6 +600,9 @@ class Sampler:
         """
         if (num_env_steps is None) == (num_episodes is None):
             raise ConfigError([Problem("sample", "say either num_env_steps or num_episodes", "sample(num_env_steps=200)")])
+        asked = num_env_steps if num_episodes is None else num_episodes
+        if asked is not None and asked < 0:
+            raise ConfigError([Problem("sample", f"found {asked}", "expected 0 or more")])
         batch, episodes = self.worker.sample(
             num_env_steps=num_env_steps, num_episodes=num_episodes, complete_episodes=complete_episodes, explore=explore
         )

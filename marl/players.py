@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from marl.errors import ConfigError, PolicyError, Problem
 from marl.policy import ActResult, Policy, PolicySpec, RecurrentState
-from marl.spaces import ActionCodec, ObservationCodec
+from marl.spaces import MASK_KEY, ActionCodec, ObservationCodec, split_mask
 
 
 class RandomPolicy(Policy):
@@ -171,13 +171,17 @@ class Player:
         """The action for one observation, as the run's (wrapped) environment gives it, mask included."""
         policy = self.policy
         mask = info.get("action_mask") if isinstance(info, dict) else None
-        if policy.observation.masked:
-            from marl.spaces import split_mask
-
-            obs, mask = split_mask(obs)
-        flat = None if mask is None else policy.action.flat_mask(mask)[None]
+        seen = obs
+        try:
+            if policy.observation.masked:
+                obs, mask = split_mask(obs)
+            flat = None if mask is None else policy.action.flat_mask(mask)[None]
+            encoded = policy.observation.encode_one(obs)
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            masked = f", in a dict with its {MASK_KEY!r}" if policy.observation.masked else ""
+            raise PolicyError(f"cannot act on {seen!r}; expected an observation of {policy.observation.inner}{masked}.") from error
         actions, self._state, _ = policy.act_batch(
-            policy.observation.encode_one(obs),
+            encoded,
             recurrent_state=self._state,
             action_mask=flat,
             explore=explore,

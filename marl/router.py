@@ -330,7 +330,9 @@ def parse_match(data: Mapping[str, Any], key: str) -> tuple[WeightedMatch | None
     """A match from a run file: ``{seats: {…}, learn: […], weight: 1, …}``, and what is wrong with it."""
     known = ("seats", "learn", "weights", "seed", "options", "tag", "weight")
     problems = [
-        Problem(f"{key}.{name}", f"unknown key.{did_you_mean(name, known)}", "see the router's guide") for name in data if name not in known
+        Problem(f"{key}.{name}", f"unknown key.{did_you_mean(name, known)}", f"one of {', '.join(known)}")
+        for name in data
+        if name not in known
     ]
     seats = data.get("seats")
     if not isinstance(seats, Mapping) or not seats or not all(isinstance(policy, str) for policy in seats.values()):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import re
 import warnings
 from collections.abc import Iterable, Iterator
@@ -26,6 +27,7 @@ from marl.registry import Adapter, missing_library
 OPTIONS = {"api": ("aec", "parallel"), "illegal": ("error", "forfeit")}
 FAMILIES = ("atari", "butterfly", "classic", "sisl")
 _VERSIONED = re.compile(r"\w+_v\d+$")
+_UNKNOWN_KEYWORD = re.compile(r"unexpected keyword argument '(\w+)'")
 
 
 def _adapt(env: Any, context: EnvContext) -> Any:
@@ -40,8 +42,25 @@ def _adapt(env: Any, context: EnvContext) -> Any:
         raise ConfigError([Problem("env_config.api", wrong, "leave it out, or set it to aec")])
     chosen = api or offered
     with _quiet():
-        made = (source.parallel_env if chosen == "parallel" else source.env)(**settings)
+        try:
+            made = (source.parallel_env if chosen == "parallel" else source.env)(**settings)
+        except TypeError as error:
+            unknown = _UNKNOWN_KEYWORD.search(str(error))
+            if unknown is None or unknown[1] not in settings:
+                raise
+            takes = _parameters(source)
+            wrong = f"{env} has no such parameter.{did_you_mean(unknown[1], takes)}"
+            raise ConfigError([Problem(f"env_config.{unknown[1]}", wrong)]) from None
     return _adapt_instance(made, chosen, illegal)
+
+
+def _parameters(source: Any) -> list[str]:
+    """What a game's creator takes; ``env()`` hands everything on to ``raw_env``."""
+    try:
+        parameters = inspect.signature(source.raw_env).parameters.values()
+    except (AttributeError, TypeError, ValueError):
+        return []
+    return [one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
 
 
 def _adapt_instance(env: Any, api: str | None, illegal: str) -> Any:

@@ -135,5 +135,5 @@ def _versions() -> dict[str, str]:
 def _nearby(path: Path) -> str:
     """`` Whole checkpoints nearby: …`` where there are some."""
     parents = [path / "checkpoints", path, path.parent]
-    found = next((here for parent in parents if (here := [one for one in whole_folders(parent) if one != path.absolute()])), [])
+    found = next((here for parent in parents if (here := [one for one in whole_folders(parent) if one.absolute() != path.absolute()])), [])
     return f" Checkpoints nearby: {', '.join(str(one) for one in found[-3:])}." if found else ""

@@ -85,9 +85,10 @@ def check_trust(names: Iterable[tuple[str, str]], trust: Sequence[str], *, where
     unsaved = [(key, name) for key, name in found if is_unsaved(name)]
     if unsaved:
         lines = "\n".join(f"  {key}: {name}" for key, name in unsaved)
+        again = ", ".join(dict.fromkeys(_given_again(key.partition(".")[0]) for key, _ in unsaved))
         raise CheckpointError(
-            f"{where} was saved with functions that cannot be imported (a lambda, a closure, or defined in the script itself):\n{lines}\n"
-            f"Give each of them again by its name ({', '.join(key for key, _ in unsaved)}), or move it to a module before the next run."
+            f"{where} was saved with what cannot be imported (a lambda, a closure, an object, or defined in the script itself):\n{lines}\n"
+            f"Give it again, marl.Trainer.restore(path, {again}), or let the next run name a class or function of a module."
         )
     outside = [(key, name) for key, name in found if not _free(name)]
     refused = [(key, name) for key, name in outside if not _covered(name, trust)]
@@ -101,6 +102,11 @@ def check_trust(names: Iterable[tuple[str, str]], trust: Sequence[str], *, where
     outside = [(key, name) for key, name in outside if name.partition(":")[0] not in sys.modules]
     if outside:
         log.warning("%s: importing %s", where, ", ".join(f"{name} ({key})" for key, name in outside))
+
+
+def _given_again(key: str) -> str:
+    """How ``Trainer.restore`` takes a key of a run."""
+    return f"{key}=…" if key in ("env", "policy_mapping_fn", "match_fn", "policies_to_train") else f"overrides={{{key!r}: …}}"
 
 
 def resolver(trust: Sequence[str], *, where: str) -> Callable[[str], Any]:

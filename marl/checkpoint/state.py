@@ -101,7 +101,9 @@ def load_config(path: str | Path, *, trust: Sequence[str] = (), given: Iterable[
     check_files(manifest, [CONFIG])
     data = json.loads((manifest.path / CONFIG).read_bytes())
     kept = {key: value for key, value in data.items() if key not in set(given)}
-    names = [(key.replace("/", "."), name) for key, name in callable_names(kept)] + references_in(kept) + unsaved_in(kept)
+    tagged = [(key.replace("/", "."), name) for key, name in callable_names(kept)]
+    told = {f"{key}.name" for key, _ in tagged}
+    names = tagged + references_in(kept) + [one for one in unsaved_in(kept) if one[0] not in told]
     check_trust(names, trust, where=f"the checkpoint {manifest.path}")
     reader = ArrayReader(manifest.path, "config", frozenset(manifest.files))
     return dict(decode(kept, reader, resolver(trust, where=f"the checkpoint {manifest.path}")))

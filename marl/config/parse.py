@@ -16,6 +16,7 @@ from marl.config.plugins import find_algorithm, import_reference
 from marl.config.run_file import is_unsaved, read_run_file
 from marl.config.schema import EvaluationConfig, LearnerEntry, PolicyEntry, RunConfig, RunKeys
 from marl.errors import ConfigError, PluginError, Problem, did_you_mean
+from marl.hooks import faults_of_callbacks
 from marl.metrics import is_metric, known_metrics
 from marl.policy import Discount
 from marl.registry import describe_creation
@@ -79,6 +80,8 @@ class _Parse:
         data["policies_to_train"] = self._policies_to_train(data.get("policies_to_train"), data["policies"])
         data["loggers"] = self._names(data.get("loggers", ("csv", "tensorboard")), "loggers", ("csv", "tensorboard"))
         data["callbacks"] = self._names(data.get("callbacks"), "callbacks", ())
+        for index, one in enumerate(data["callbacks"]):
+            self.problems += [Problem(f"callbacks[{index}]", wrong, mend) for wrong, mend in faults_of_callbacks(one)]
         if isinstance(data.get("infos"), str):
             data["infos"] = (data["infos"],)
         self._env(data)
@@ -128,7 +131,7 @@ class _Parse:
             )
 
     def _evaluation(self, section: Mapping[str, Any], policies: Sequence[str]) -> Any:
-        section = self._known_keys(section, EvaluationConfig, "evaluation.", {})
+        section = self._known_keys(section, EvaluationConfig, "evaluation.", renamed.EVALUATION)
         self._routes(section, "evaluation.", policies, required=False)
         if section.get("episodes") is not None and section.get("num_env_steps") is not None:
             self._wrong("evaluation", "both episodes and num_env_steps are given", "keep one of them")

@@ -42,6 +42,14 @@ TOP: dict[str, str] = {
     "local_dir": "run_dir",
     "checkpoint_freq": "checkpoint: {every_env_steps: …}",
     "checkpoint_frequency": "checkpoint: {every_env_steps: …}",
+    "lambda_": "gae_lambda under a policy",
+    "clip_param": "clip under a policy",
+    "vf_loss_coeff": "value_coeff under a policy",
+    "entropy_coeff": "entropy_coeff under a policy",
+    "num_sgd_iter": "epochs under a policy",
+    "num_epochs": "epochs under a policy",
+    "sgd_minibatch_size": "minibatch_rows under a policy",
+    "minibatch_size": "minibatch_rows under a policy",
     "disable_env_checking": "leave it out: marl check ENV is a command of its own",
 }
 
@@ -68,7 +76,24 @@ POLICY: dict[str, str] = {
     "target_kl": "kl_stop",
     "grad_clip": "max_grad_norm",
     "learning_rate": "lr",
+    "vf_loss_coef": "value_coeff",
+    "value_loss_coeff": "value_coeff",
+    "fcnet_hiddens": "model: {hidden: […]}",
+    "fcnet_activation": "model: {activation: …}",
+    "hidden": "model: {hidden: […]}",
+    "activation": "model: {activation: …}",
+    "net_arch": "model: {hidden: […]}",
+    "policy_kwargs": "model: {…}",
     "policy_class": "algorithm or player",
+}
+
+EVALUATION: dict[str, str] = {
+    "evaluation_interval": "interval",
+    "evaluation_duration": "episodes or num_env_steps",
+    "evaluation_num_episodes": "episodes",
+    "n_eval_episodes": "episodes",
+    "eval_freq": "interval",
+    "deterministic": "explore: false",
 }
 
 STOP: dict[str, str] = {

@@ -44,9 +44,9 @@ def parse_yaml(text: str, title: str) -> Any:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{title}, line {mark.line + 1}, column {mark.column + 1}" if mark is not None else title
-        raise ConfigError([Problem(where, f"is not YAML: {error.problem or error.context}")]) from error
+        raise ConfigError([Problem(where, f"is not YAML: {error.problem or error.context}")]) from None
     except YAMLError as error:
-        raise ConfigError([Problem(title, f"is not YAML: {error}")]) from error
+        raise ConfigError([Problem(title, f"is not YAML: {error}")]) from None
 
 
 def write_yaml(data: Mapping[str, Any]) -> str:

@@ -187,7 +187,7 @@ def test_names_choose_the_parallel_form_where_it_is_offered() -> None:
 def test_settings_reach_the_game_and_not_the_adapters_keys() -> None:
     env = make_env(SPREAD, {"N": 2, "api": "aec", "illegal": "forfeit"})
     assert env.possible_agents == ["agent_0", "agent_1"]
-    with pytest.raises(TypeError, match="nonsense"):
+    with pytest.raises(ConfigError, match=r"env_config.nonsense: .* has no such parameter"):
         make_env(SPREAD, {"nonsense": 1})
 
 
@@ -197,6 +197,13 @@ def test_wrong_values_of_the_adapters_keys_are_all_named() -> None:
     assert [problem.key for problem in caught.value.problems] == ["env_config.api", "env_config.illegal"]
     with pytest.raises(ConfigError, match=r"env_config.illegal: forfeiting is a rule of games played in turns"):
         make_env(SPREAD, {"illegal": "forfeit"})
+
+
+def test_a_setting_that_the_game_does_not_take_is_answered_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"env_config.max_cycle: mpe2/simple_spread_v3 has no such parameter. Did you mean 'max_cycles'"):
+        make_env("mpe2/simple_spread_v3", {"max_cycle": 3})
+    with pytest.raises(ConfigError, match=r"env_config.size: .*tictactoe_v3 has no such parameter"):
+        make_env(TICTACTOE, {"size": 4})
 
 
 def test_gymnasiums_spelling_of_versions_is_understood() -> None:

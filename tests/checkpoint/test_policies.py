@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -256,6 +257,35 @@ def test_what_has_no_name_must_be_given_again_and_all_of_it_is_said(tmp_path):
         load_config(path, given=["policy_mapping_fn"])
     assert "policy_mapping_fn" not in str(caught.value)
     assert load_config(path, given=["policy_mapping_fn", "match_fn"]) == {"seed": 3}
+
+
+def test_an_object_that_was_a_callback_is_named_once_with_the_way_to_give_it_again(tmp_path):
+    class Counts:
+        def on_episode_end(self, episode, record):
+            raise AssertionError("not played")
+
+    path = save_state(tmp_path / "c", {}, config={"callbacks": [Counts()], "match_fn": lambda episode: None})
+    with pytest.raises(CheckpointError) as caught:
+        load_config(path)
+    assert str(caught.value).count("<unsaved") == 2
+    assert "marl.Trainer.restore(path, overrides={'callbacks': …}, match_fn=…)" in str(caught.value)
+
+
+def test_what_a_player_cannot_act_on_is_said_with_what_it_expects(saved):
+    player = load_policy(saved[1], "main")
+    for garbage in (None, np.zeros(3), "board", {"action_mask": np.ones(9)}):
+        with pytest.raises(marl.MarlError, match="expected"):
+            player.act(garbage)
+
+
+def test_a_damaged_checkpoint_does_not_recommend_itself(saved, tmp_path, monkeypatch):
+    runs = tmp_path / "run" / "checkpoints"
+    shutil.copytree(saved[1], runs / "iteration_000001")
+    (runs / "iteration_000001" / "manifest.json").write_text("{")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CheckpointError) as caught:
+        read_manifest("run/checkpoints/iteration_000001")
+    assert "nearby" not in str(caught.value)
 
 
 def test_a_checkpoint_reaches_no_other_code_through_marl(tmp_path):

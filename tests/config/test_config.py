@@ -21,6 +21,27 @@ RPS = "marl_envs/rock_paper_scissors-v1"
 A = {"algorithm": Nothing}
 
 
+class Misspelt:
+    def on_episode_strat(self, episode: Any) -> None:
+        raise AssertionError("never called")
+
+    def on_episode_end(self, episode: Any) -> None:
+        raise AssertionError("called with one argument more")
+
+
+class Fine:
+    @staticmethod
+    def on_rows(batch: Any) -> None:
+        """Takes what it is given."""
+
+    @classmethod
+    def on_train_result(cls, trainer: Any, result: Any) -> None:
+        """Takes what it is given."""
+
+    def on_episode_start(self, *anything: Any) -> None:
+        """Takes what it is given."""
+
+
 def problems_of(data: Any = None, /, **keys: Any) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         load_config(data, **{"env": RPS, "policies": {"a": A}, **keys})
@@ -214,6 +235,14 @@ def test_other_frameworks_names_under_a_policy() -> None:
         ({"checkpoint": {"every": 3}}, "checkpoint.every: unknown key"),
         ({"loggers": ["cvs"]}, "loggers[0]: nothing is called 'cvs'. Did you mean 'csv'?"),
         ({"callbacks": ["no_such_module:x"]}, "callbacks[0]: 'no_such_module:x'"),
+        (
+            {"callbacks": [Misspelt]},
+            "callbacks[0]: on_episode_strat is no hook and would never be called. Did you mean 'on_episode_start'?",
+        ),
+        ({"callbacks": [Misspelt()]}, "callbacks[0]: on_episode_end cannot be called with episode, record"),
+        ({"matches": [{"seats": {"*": "a"}, "wieght": 2}]}, "matches[0].wieght: unknown key. Did you mean 'weight'? → one of seats, learn"),
+        ({"evaluation": {"evaluation_interval": 3}}, "evaluation.evaluation_interval: is called otherwise here → interval"),
+        ({"vf_loss_coeff": 1.0}, "vf_loss_coeff: is called otherwise here → value_coeff under a policy"),
         ({"env": None}, "env: no environment is named"),
         ({"env": "marl_envs/rock_paper_scisors-v1"}, "env: no environment is called 'marl_envs/rock_paper_scisors-v1'. Did you mean"),
         ({"env": "no_such_module:Env"}, "env: environment 'no_such_module:Env': there is no module"),
@@ -223,6 +252,11 @@ def test_other_frameworks_names_under_a_policy() -> None:
 def test_what_is_wrong_is_said_where_it_stands(keys: dict[str, Any], expected: str) -> None:
     found = problems_of(**keys)
     assert any(problem.startswith(expected) for problem in found), found
+
+
+def test_hooks_of_any_kind_are_callbacks() -> None:
+    one = Fine()
+    assert load_config(env=RPS, policies={"a": A}, callbacks=[Fine, one]).callbacks == (Fine, one)
 
 
 def test_one_environment_object_serves_one_copy() -> None:
