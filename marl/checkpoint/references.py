@@ -30,6 +30,8 @@ FREE_MODULES = ("torch.nn", "torch.optim")
 _trusted: ContextVar[tuple[str, ...]] = ContextVar("trusted", default=())
 NO_REFERENCES = ("init_from", "name", "run_dir", "tag", "env_config")
 """Keys of a configuration whose values are never imported, whatever they look like."""
+_listed: set[tuple[str, str]] = set()
+"""What was listed already: a checkpoint that is read twice before anything of it is imported says so once."""
 _REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
@@ -99,8 +101,9 @@ def check_trust(names: Iterable[tuple[str, str]], trust: Sequence[str], *, where
             f"{where} names code that is no installed entry point; nothing was imported:\n{lines}\n"
             f"If you trust it, pass trust={packages!r} (on the command line: {' '.join(f'--trust {one}' for one in packages)})."
         )
-    outside = [(key, name) for key, name in outside if name.partition(":")[0] not in sys.modules]
+    outside = [(key, name) for key, name in outside if name.partition(":")[0] not in sys.modules and (where, name) not in _listed]
     if outside:
+        _listed.update((where, name) for _, name in outside)
         log.warning("%s: importing %s", where, ", ".join(f"{name} ({key})" for key, name in outside))
 
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from marl.cli.app import app
-from marl.cli.failing import EXIT_INTERRUPTED, explain
+from marl.cli.failing import EXIT_INTERRUPTED, explain, show
 from marl.errors import MarlError
 
 __all__ = ["app", "main"]
@@ -30,3 +30,5 @@ def main(argv: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # `marl list | head`
         sys.stderr.close()
         sys.exit(1)
+    except Exception as error:  # of a user's own code in a run: a callback, a mapping function
+        sys.exit(show(error))

@@ -12,6 +12,19 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
 
+def show(error: Exception) -> int:
+    """Write an exception that is no :class:`MarlError` as Python does, without the frames of the command line; returns the exit code."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None and _of_the_command_line(trace.tb_frame.f_globals.get("__name__", "")):
+        trace = trace.tb_next
+    sys.stderr.write("".join(traceback.format_exception(type(error), error, trace)))
+    return EXIT_FAILED
+
+
+def _of_the_command_line(module: str) -> bool:
+    return module.startswith(("typer.", "click.", "marl.cli"))
+
+
 def explain(error: MarlError) -> int:
     """Write ``error`` to stderr and return the exit code."""
     cause = error.__cause__

@@ -128,7 +128,7 @@ class RunConfig(Section):
     )
     run_dir: Path = Field(default=Path("runs"), description="folder that holds the runs' directories")
     name: str | None = Field(
-        default=None, description="of the run's directory; null: the environment's name and the time", pattern=r"^[^/\\]+$"
+        default=None, description="of the run's directory; null: the environment's name and the time", pattern=r"^[^/\\.][^/\\]*$"
     )
     loggers: tuple[Any, ...] = Field(
         default=("csv", "tensorboard"), description="what writes an iteration down during run(): csv, tensorboard, module:Class"

@@ -33,6 +33,8 @@ def resolve_device(device: str) -> torch.device:
     """``cpu``, ``cuda:n``, or ``auto``: the first GPU where there is one."""
     if device == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError([Problem("device", f"found {device}, and torch sees no GPU here", "device: auto or cpu (so too worker_device)")])
     return torch.device(device)
 
 

@@ -413,3 +413,13 @@ def test_training_does_not_load_what_it_does_not_use(tmp_path):
     (run,) = (tmp_path / "runs").iterdir()
     with (run / "progress.csv").open() as file:
         assert list(csv.reader(file)) == []
+
+
+def test_an_error_of_the_users_own_code_is_shown_without_our_frames(marl, tmp_path):
+    (tmp_path / "raising_matches.py").write_text("def drawn(episode):\n    raise ZeroDivisionError('in my own function')\n")
+    (tmp_path / "run.yaml").write_text("env: marl_envs/tic_tac_toe-v1\nmatch_fn: raising_matches:drawn\nstop: {iterations: 1}\n")
+    code, _, err = marl("train", "run.yaml")
+    assert code == 1
+    assert "raising_matches.py" in err
+    assert "ZeroDivisionError: in my own function" in err
+    assert "typer" not in err

@@ -243,6 +243,7 @@ def test_other_frameworks_names_under_a_policy() -> None:
         ({"matches": [{"seats": {"*": "a"}, "wieght": 2}]}, "matches[0].wieght: unknown key. Did you mean 'weight'? → one of seats, learn"),
         ({"evaluation": {"evaluation_interval": 3}}, "evaluation.evaluation_interval: is called otherwise here → interval"),
         ({"vf_loss_coeff": 1.0}, "vf_loss_coeff: is called otherwise here → value_coeff under a policy"),
+        ({"name": ".."}, "name: String should match pattern"),
         ({"env": None}, "env: no environment is named"),
         ({"env": "marl_envs/rock_paper_scisors-v1"}, "env: no environment is called 'marl_envs/rock_paper_scisors-v1'. Did you mean"),
         ({"env": "no_such_module:Env"}, "env: environment 'no_such_module:Env': there is no module"),

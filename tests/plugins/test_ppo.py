@@ -16,7 +16,7 @@ from marl.batch import SampleBatch
 from marl.errors import ConfigError, PolicyError
 from marl.policy import Counters
 from marl_plugins.ppo import PPO, PPOMinibatch
-from marl_plugins.torch_tools import Adam, FlatParameters, make_optimizer
+from marl_plugins.torch_tools import Adam, FlatParameters, make_optimizer, resolve_device
 
 DISCRETE = spaces.Discrete(4)
 RNG = np.random.default_rng
@@ -553,3 +553,10 @@ def test_the_guide_names_every_key_with_its_default():
                 assert float(said) == default, name
             elif isinstance(default, str):
                 assert said == default, name
+
+
+def test_a_gpu_that_is_not_there_is_a_wrong_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match=r"device: found cuda:1, and torch sees no GPU here → device: auto or cpu"):
+        resolve_device("cuda:1")
+    assert resolve_device("auto").type == "cpu"
