@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from marl.cli.app import app
-from marl.cli.failing import EXIT_INTERRUPTED, explain, show
+from marl.cli.failing import EXIT_INTERRUPTED, explain, show, was_interrupted
 from marl.errors import MarlError
 
 __all__ = ["app", "main"]
@@ -27,6 +27,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(EXIT_INTERRUPTED)
+    except SystemExit as ended:
+        if was_interrupted(ended):  # typer makes an exit of it, and says nothing
+            sys.stderr.write("interrupted\n")
+        raise
     except BrokenPipeError:  # `marl list | head`
         sys.stderr.close()
         sys.exit(1)

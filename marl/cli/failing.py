@@ -25,6 +25,16 @@ def _of_the_command_line(module: str) -> bool:
     return module.startswith(("typer.", "click.", "marl.cli"))
 
 
+def was_interrupted(ended: SystemExit) -> bool:
+    """Whether an exit comes of a Ctrl-C that no command has answered."""
+    before: BaseException | None = ended
+    while before is not None:
+        if isinstance(before, KeyboardInterrupt):
+            return True
+        before = before.__cause__ or before.__context__
+    return False
+
+
 def explain(error: MarlError) -> int:
     """Write ``error`` to stderr and return the exit code."""
     cause = error.__cause__

@@ -423,3 +423,12 @@ def test_an_error_of_the_users_own_code_is_shown_without_our_frames(marl, tmp_pa
     assert "raising_matches.py" in err
     assert "ZeroDivisionError: in my own function" in err
     assert "typer" not in err
+
+
+def test_an_interrupt_before_anything_has_begun_is_said(marl, monkeypatch):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("marl.check.check_env", interrupted)
+    code, _, err = marl("check", "marl_envs/tic_tac_toe-v1")
+    assert (code, err) == (130, "interrupted\n")
