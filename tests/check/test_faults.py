@@ -648,7 +648,9 @@ def test_the_users_traceback_comes_first_and_ends_in_his_file() -> None:
 
 
 def test_a_draw_from_a_global_generator_is_told_from_other_causes() -> None:
-    told = {name: check_env(FAULTS[name].make()).table(width=250) for name in ("noise_of_the_global_generator", "RemembersTheEpisodeBefore")}
+    told = {
+        name: check_env(FAULTS[name].make()).table(width=250) for name in ("noise_of_the_global_generator", "RemembersTheEpisodeBefore")
+    }
     words = [" ".join(text.split()) for text in told.values()]
     assert ["(it draws from" in text for text in words] == [True, False]
 
