@@ -508,6 +508,9 @@ class Ledger:
         columns = {name: np.take(column, rows, axis=0) for name, column in store.columns.items()}
         if not np.isfinite(columns["rewards"]).all():
             self._blame_reward(columns["rewards"], life, decision)
+        for name in store.layout.observed:
+            if name.startswith("obs") and columns[name].dtype.kind == "f" and np.isnan(columns[name]).any():
+                self._blame_observation(columns[name], life, decision)
         columns["terminateds"] = terminateds
         columns["truncateds"] = truncateds
         columns["eps_id"] = np.repeat(table.eps_id[of_piece], lengths)
@@ -545,10 +548,18 @@ class Ledger:
 
     def _blame_reward(self, rewards: NDArray[np.float64], life: Ints, decision: Ints) -> NoReturn:
         at = int(np.flatnonzero(~np.isfinite(rewards))[0])
-        table, which = self.lives, int(life[at])
-        raise EnvError(
-            f"the rewards of agent {table.agent[which]!r} for its decision {int(decision[at])} add up to {rewards[at]} (environment copy "
-            f"{int(table.env[which])}, episode {int(table.eps_id[which])}, life {int(table.number[which])}); expected finite numbers."
+        where = self._place(int(life[at]), int(decision[at]))
+        raise EnvError(f"the rewards for {where} add up to {rewards[at]}; expected finite numbers.")
+
+    def _blame_observation(self, observations: NDArray[Any], life: Ints, decision: Ints) -> NoReturn:
+        at = int(np.flatnonzero(np.isnan(observations).reshape(len(observations), -1).any(axis=1))[0])
+        raise EnvError(f"the observation before {self._place(int(life[at]), int(decision[at]))} has NaN in it; expected numbers.")
+
+    def _place(self, life: int, decision: int) -> str:
+        table = self.lives
+        return (
+            f"decision {decision} of agent {table.agent[life]!r} (environment copy {int(table.env[life])}, "
+            f"episode {int(table.eps_id[life])}, life {int(table.number[life])})"
         )
 
     def _cut(

@@ -103,3 +103,25 @@ def test_an_all_zero_mask_on_a_final_observation_is_nothing() -> None:
 def test_a_masked_action_of_a_scripted_player_is_an_error_that_names_the_player() -> None:
     with pytest.raises(MaskError, match=r"main|agent_0"):
         sampler(Masked(blocked_at=99), lambda obs, info, rng: 0).sample(num_env_steps=4)
+
+
+class Spoiled(Waiting):
+    """Its third call gives NaN: as the reward, or in the observation."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(0)
+        self.what = what
+
+    def step(self, actions: dict[str, Any], /) -> tuple[dict[str, Any], ...]:
+        observations, rewards, *rest = super().step(actions)
+        if self.calls == 3 and self.what == "reward":
+            rewards = {"agent_0": float("nan")}
+        if self.calls == 3 and self.what == "observation":
+            observations = {"agent_0": np.full(1, np.nan, np.float32)}
+        return observations, rewards, *rest
+
+
+@pytest.mark.parametrize(("what", "decision"), [("reward", 2), ("observation", 3)])
+def test_nan_is_named(what: str, decision: int) -> None:
+    with pytest.raises(EnvError, match=rf"{what}.* decision {decision} of agent 'agent_0'"):
+        sampler(Spoiled(what)).sample(num_env_steps=8)
