@@ -70,3 +70,11 @@ def test_the_readmes_figures_are_those_that_were_measured() -> None:
         file, name = next(place for start, place in measured.items() if about.lstrip("`").startswith(start))
         found = {row["name"]: row["value"] for row in json.loads((ROOT / "benchmarks" / "results" / f"{file}.json").read_text())["rows"]}
         assert found[name] == pytest.approx(float(figure), rel=0.25), f"the README says {figure} of {about!r}; measured: {found[name]}"
+
+
+def test_what_the_readme_says_of_tic_tac_toe_was_measured() -> None:
+    seeds = json.loads((ROOT / "docs" / "results" / "tictactoe.json").read_text())["seeds"]
+    scores = [score for seed in seeds.values() for score in seed["scores"].values()]
+    assert len(scores) >= 3
+    assert all(score["losses_as_first"] == 0 and score["lines_lost_to_optimal_play"] == 0 for score in scores)
+    assert all(0.01 < score["losses_as_second"] < 0.03 for score in scores)
