@@ -44,6 +44,8 @@ class TurnGame(BaseMultiAgentEnv):
         self._due: Any = None
         self._mask: Any = None
         self._over = True
+        # In PettingZoo's own games step(None) does nothing but take the done agent off the list: with all done, a reset does that too.
+        self._dead_steps_only_remove = type(game.unwrapped).__module__.startswith(("pettingzoo.", "mpe2."))
         self.agents: list[Any] = []  # the live ones; written where they change, since it is read at every step
         state = global_state_of(game)
         if state is not None:
@@ -131,7 +133,10 @@ class TurnGame(BaseMultiAgentEnv):
             if info := game.infos.get(agent):
                 infos[agent] = info
             self._ended.add(agent)
-        self._make_dead_steps()
+        if self._dead_steps_only_remove and len(self._ended) == len(game.agents):
+            self._end()
+        else:
+            self._make_dead_steps()
         cut_off = bool(truncateds) and not any(terminateds.values())
         if not self._over:
             self.agents = [agent for agent in game.agents if agent not in self._ended]
