@@ -116,6 +116,17 @@ def seed_of(run_seed: int, *path: int | str) -> int:
 # ------------------------------------------------------------------ planning: one probe environment against the policies
 
 
+def _with_form(config: RunConfig, probe: Any) -> RunConfig:
+    """``config`` with the form in which a PettingZoo game is played (``env_config.api``), where the run left the choice open."""
+    env = probe
+    while not hasattr(type(env), "api") and "env" in getattr(env, "__dict__", {}):
+        env = env.env
+    api = getattr(type(env), "api", None)
+    if api not in ("aec", "parallel") or not isinstance(config.env, str) or "api" in config.env_config:
+        return config
+    return config.model_copy(update={"env_config": {**config.env_config, "api": api}})
+
+
 def make_plan(config: RunConfig) -> Plan:
     """Make one probe environment and hold it against the policies.
 
@@ -124,6 +135,7 @@ def make_plan(config: RunConfig) -> Plan:
     """
     worker_index = 1 if config.workers else 0
     probe = Plan(config, AgentsOfEnv((), {}), {}, {}, {}, {}).make_env(worker_index)(0)
+    config = _with_form(config, probe)
     try:
         agents = agents_of_env(probe)
         has_global_state = any(hasattr(probe, name) for name in ("global_state", "state", "single_observation_spaces"))

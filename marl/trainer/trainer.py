@@ -67,6 +67,7 @@ class Trainer:
         self.envs_were_touched = False
         self.callbacks = [one() if isinstance(one, type) else one for one in self.config.callbacks]
         self.plan: Plan = make_plan(self.config)
+        self.config = self.plan.config
         self.roster = Roster(self.plan)
         in_worker = {name: hooked(self.callbacks, name) for name in HOOKS[:3]}
         workers = make_workers(self.plan, self._recorded(), in_worker)

@@ -217,3 +217,12 @@ def test_a_saved_run_gives_its_environment_and_its_policies(tmp_path: Path) -> N
     observations, _ = env.reset(seed=1)
     player = marl.load_policy(path, "a", trust=["trainer"])
     assert player.act(observations["red"]) == 0
+
+
+@pytest.mark.parametrize(("given", "written"), [({}, "aec"), ({"api": "aec"}, "aec")])
+def test_the_form_in_which_a_game_is_played_is_written_down(given: dict[str, Any], written: str, tmp_path: Path) -> None:
+    trainer = marl.Trainer(env="pettingzoo/classic/tictactoe_v3", env_config=given, rollout_fragment_env_steps=8)
+    assert trainer.config.env_config["api"] == written
+    trainer.train()
+    again = marl.Trainer.restore(trainer.save(tmp_path / "saved"))
+    assert again.config.env_config["api"] == written
