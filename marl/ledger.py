@@ -344,13 +344,8 @@ class Ledger:
             cause: index into ``END_CAUSES``; 0: follows from the flag.
             final_row: the row (of :meth:`final`) that holds its final observation, or -1.
         """
-        table = self.lives
-        table.flag[life] = flag
-        table.cause[life] = cause or _CAUSE_OF_FLAG[flag]
-        table.end_tick[life] = tick
-        table.row[life] = -1
-        table.final[life] = final_row
-        table.ended.append(life)
+        one = [np.array([value]) for value in (life, flag, tick, cause, final_row)]
+        self.end_many(one[0], one[1], ticks=one[2], causes=one[3], final_rows=one[4])
 
     def end_many(self, lives: Ints, flags: Ints, *, ticks: Ints, causes: Ints, final_rows: Ints) -> None:
         """:meth:`end` for ``lives`` [k] at once; a cause of 0 follows from the flag."""
@@ -365,8 +360,7 @@ class Ledger:
 
     def final(self, store: int, lives: Ints) -> slice:
         """Rows for the final observations of ``lives`` [k], which never ask for an action and never ship as rows."""
-        rows = self.stores[store].allocate(lives, 0)
-        return rows
+        return self.stores[store].allocate(lives, 0)
 
     def drop(self, life: int) -> None:
         """Forget a living life and its open row; nothing of it ships any more."""

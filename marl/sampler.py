@@ -505,8 +505,7 @@ class RolloutWorker(Worker):
         if not over and (ended or not copy.due or copy.states_agents):
             over = self._unsaid_end(copy, obs, infos)
         if over:
-            episode_length = copy.tick
-            self._over.append((episode, episode_length, over))
+            self._over.append((episode, copy.tick, over))
             if not copy.seen <= episode.seats.keys():  # who was seen off, and never acted: the last one in when all others fold
                 unseated = sorted((copy.seen & copy.possible) - episode.seats.keys(), key=str)
                 episode.absent = self.router.absent(unseated, episode)
